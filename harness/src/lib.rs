@@ -1,0 +1,3 @@
+//! brickproof: hardware-in-the-loop tests of ESP32 over-the-air updates.
+pub mod scenario;
+pub mod timeline;

@@ -1,0 +1,9 @@
+//! The timeline: the one ordered, append-only list of stamped events that is a run's only evidence.
+//!
+//! What this module must never know: how evidence is judged or shown.
+
+mod device_event;
+mod event;
+
+pub use device_event::{DeviceEvent, RefusedBecause};
+pub use event::{Action, ConsoleLine, DeviceTime, Event, EventKind, RigEvent, WaitOutcome};
