@@ -1,3 +1,4 @@
 //! brickproof: hardware-in-the-loop tests of ESP32 over-the-air updates.
+pub mod board;
 pub mod scenario;
 pub mod timeline;

@@ -1,0 +1,17 @@
+//! Boards: what has a flash, a console and a reset line.
+//!
+//! A real board and the virtual one go through the same code: a serial port (a pty for the virtual one), the espflash
+//! library on it, and a reset line. Only the reset line differs, since a pty has no modem lines.
+//!
+//! What this module must never know: scenarios, expectations, verdicts.
+
+pub mod console_port;
+pub mod flasher;
+pub mod identity;
+pub mod lines;
+pub mod port;
+pub mod reset;
+
+mod error;
+
+pub use error::BoardError;

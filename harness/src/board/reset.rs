@@ -1,0 +1,188 @@
+//! Reset lines: how a board is held in reset, released into run or download mode, and cut from its power.
+
+use std::fmt;
+use std::str::FromStr;
+
+use async_trait::async_trait;
+use serialport::TTYPort;
+
+use super::lines::{
+    CLASSIC_HOLD, CLASSIC_RELEASE_DOWNLOAD, CLASSIC_RELEASE_RUN, Step, USB_JTAG_DOWNLOAD, USB_JTAG_HOLD,
+    USB_JTAG_RELEASE_RUN, play,
+};
+use super::{BoardError, port::Port};
+
+/// What the chip's straps say when it leaves reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootMode {
+    /// Boot from flash.
+    Run,
+    /// The ROM's serial download mode.
+    Download,
+}
+
+/// How a user names a reset method.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResetMethod {
+    /// DTR and RTS through the auto-reset circuit of a USB-to-serial bridge.
+    DtrRts,
+    /// The USB-Serial-JTAG peripheral of the S3 and C3.
+    UsbSerialJtag,
+    /// A virtual board's control socket.
+    Virtual(String),
+}
+
+impl FromStr for ResetMethod {
+    type Err = BoardError;
+
+    fn from_str(text: &str) -> Result<Self, BoardError> {
+        match text {
+            "dtr-rts" => Ok(Self::DtrRts),
+            "usb-serial-jtag" => Ok(Self::UsbSerialJtag),
+            _ => match text.strip_prefix("virtual:") {
+                Some(socket) if !socket.is_empty() => Ok(Self::Virtual(socket.to_owned())),
+                _ => Err(BoardError::Malformed {
+                    given: text.to_owned(),
+                    what: "reset method",
+                    why: "it is dtr-rts, usb-serial-jtag, or virtual:SOCKET with the control socket that `brickproof \
+                          virtual` prints"
+                        .to_owned(),
+                }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for ResetMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DtrRts => f.write_str("dtr-rts"),
+            Self::UsbSerialJtag => f.write_str("usb-serial-jtag"),
+            Self::Virtual(socket) => write!(f, "virtual:{socket}"),
+        }
+    }
+}
+
+/// A board's reset line and, where it has one, its power switch.
+#[async_trait(?Send)]
+pub trait ResetLine {
+    /// Holds the chip in reset.
+    ///
+    /// # Errors
+    ///
+    /// The line's failure.
+    async fn hold(&mut self, port: &Port) -> Result<(), BoardError>;
+
+    /// Lets the chip out of reset.
+    ///
+    /// # Errors
+    ///
+    /// The line's failure.
+    async fn release(&mut self, port: &Port, mode: BootMode) -> Result<(), BoardError>;
+
+    /// True when power can be cut.
+    fn has_power(&self) -> bool;
+
+    /// Cuts (`false`) or gives (`true`) power.
+    ///
+    /// # Errors
+    ///
+    /// The switch's failure, or that there is none.
+    async fn power(&mut self, port: &Port, on: bool) -> Result<(), BoardError>;
+}
+
+/// DTR and RTS of the board's own port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModemReset {
+    /// Auto-reset circuit.
+    Classic,
+    /// USB-Serial-JTAG.
+    UsbJtag,
+}
+
+impl ModemReset {
+    fn hold_sequence(self) -> &'static [Step] {
+        match self {
+            Self::Classic => CLASSIC_HOLD,
+            Self::UsbJtag => USB_JTAG_HOLD,
+        }
+    }
+
+    fn release_sequence(self, mode: BootMode) -> &'static [Step] {
+        match (self, mode) {
+            (Self::Classic, BootMode::Run) => CLASSIC_RELEASE_RUN,
+            (Self::Classic, BootMode::Download) => CLASSIC_RELEASE_DOWNLOAD,
+            (Self::UsbJtag, BootMode::Run) => USB_JTAG_RELEASE_RUN,
+            (Self::UsbJtag, BootMode::Download) => USB_JTAG_DOWNLOAD,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "DTR and RTS",
+            Self::UsbJtag => "USB-Serial-JTAG",
+        }
+    }
+
+    async fn play(self, port: &Port, doing: &'static str, sequence: &'static [Step]) -> Result<(), BoardError> {
+        let tty = port.lend_blocking()?;
+        let played = tokio::task::spawn_blocking(move || {
+            let mut tty: TTYPort = tty;
+            play(&mut tty, sequence)
+        });
+        let failed = |why: String| BoardError::Reset {
+            doing,
+            port: port.path().to_owned(),
+            method: self.name().to_owned(),
+            why,
+        };
+        match played.await {
+            Ok(Ok(())) => Ok(()),
+            // ENOTTY: a pseudo-terminal.
+            Ok(Err(e)) if e.raw_os_error() == Some(25) => Err(failed(
+                "this port has no modem lines (a pseudo-terminal?); give a virtual board's control socket with \
+                 `--reset virtual:SOCKET`"
+                    .to_owned(),
+            )),
+            Ok(Err(e)) => Err(failed(e.to_string())),
+            Err(panicked) => Err(failed(panicked.to_string())),
+        }
+    }
+}
+
+#[async_trait(?Send)]
+impl ResetLine for ModemReset {
+    async fn hold(&mut self, port: &Port) -> Result<(), BoardError> {
+        self.play(port, "hold", self.hold_sequence()).await
+    }
+
+    async fn release(&mut self, port: &Port, mode: BootMode) -> Result<(), BoardError> {
+        self.play(port, "release", self.release_sequence(mode)).await
+    }
+
+    fn has_power(&self) -> bool {
+        false
+    }
+
+    async fn power(&mut self, port: &Port, _on: bool) -> Result<(), BoardError> {
+        Err(BoardError::Unable {
+            port: port.path().to_owned(),
+            what: "switch power",
+            why: "no power switch is configured for it".to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reset_methods_read_back_as_written() {
+        for text in ["dtr-rts", "usb-serial-jtag", "virtual:/run/board.sock"] {
+            assert_eq!(text.parse::<ResetMethod>().expect(text).to_string(), text);
+        }
+        let error = "jtag".parse::<ResetMethod>().expect_err("unknown").to_string();
+        assert!(error.contains("dtr-rts, usb-serial-jtag, or virtual:SOCKET"), "{error}");
+    }
+}
