@@ -1,0 +1,340 @@
+//! The command line, as clap sees it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Hardware-in-the-loop tests of ESP32 over-the-air updates.
+///
+/// Flashes a board (or the virtual one that comes with it), serves updates and misbehaves on purpose, reads the serial
+/// console, and decides per scenario whether the device recovered.
+#[derive(Debug, Parser)]
+#[command(name = "brickproof", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Says more on stderr: -v what is done, -vv every detail. `RUST_LOG` wins over it.
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// Form of the log on stderr.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+    /// When to use colours.
+    #[arg(long, value_enum, default_value_t = When::Auto, global = true)]
+    pub color: When,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs scenarios on a board and reports.
+    Run(RunArgs),
+    /// Lists scenarios with their tags and device time.
+    List(SelectArgs),
+    /// Checks scenario, firmware and dialect files, and does nothing else.
+    Check(CheckArgs),
+    /// Judges a recording again: the same verdicts from the recording alone.
+    Judge(JudgeArgs),
+    /// Writes the reports again from the recordings of a run folder.
+    Report(ReportArgs),
+    /// Says what happened in a captured console log, and the likely cause.
+    Analyze(AnalyzeArgs),
+    /// Looks at an OTA URL as a device would.
+    Doctor(DoctorArgs),
+    /// Runs the OTA server alone.
+    Serve(ServeArgs),
+    /// Runs a virtual ESP32 on a pseudo-terminal.
+    Virtual(VirtualArgs),
+    /// Lists, adds and makes firmware images.
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Writes back what a run saved from a board (NVS, otadata) when it could not do so itself.
+    Restore(RestoreArgs),
+    /// Prints the JSON Schema of the files that brickproof reads.
+    Schema(SchemaArgs),
+}
+
+/// Which scenarios.
+#[derive(Clone, Debug, Default, Args)]
+pub struct SelectArgs {
+    /// Names of built-in scenarios or paths of scenario files; all built-in ones when none is given.
+    #[arg(value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
+    /// Only scenarios with this tag (may be given several times: any of them).
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Which scenarios.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// The board: `virtual`, a serial port (`/dev/ttyUSB0`), or a USB identity (`usb:303a:1001:SERIAL`).
+    #[arg(long, default_value = "virtual", env = "BRICKPROOF_BOARD")]
+    pub board: String,
+    /// Chip of the virtual board, or the chip that a real one must be.
+    #[arg(long, value_name = "CHIP")]
+    pub chip: Option<String>,
+    /// How a board on a serial port is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
+    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts")]
+    pub reset: String,
+    /// Baud rate of the console.
+    #[arg(long, value_name = "BAUD", default_value_t = crate::board::port::DEFAULT_BAUD)]
+    pub baud: u32,
+    /// Baud rate while flashing.
+    #[arg(long, value_name = "BAUD")]
+    pub flash_baud: Option<u32>,
+    /// Firmware file; the one for the reference firmware when none is given.
+    #[arg(long, value_name = "FILE", env = "BRICKPROOF_FIRMWARE")]
+    pub firmware: Option<PathBuf>,
+    /// Image catalogue to use beside the built-in one.
+    #[arg(long, value_name = "FILE")]
+    pub catalogue: Option<PathBuf>,
+    /// Folder for recordings and reports.
+    #[arg(long, value_name = "DIR", default_value = "brickproof-report")]
+    pub report: PathBuf,
+    /// Runs each scenario so many times.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub repeat: u32,
+    /// Runs so many scenarios at once (virtual board only); the number of processors when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Lets the virtual board's time pass as the machine's does, in place of warping it.
+    #[arg(long)]
+    pub real_time: bool,
+    /// Skips scenarios of a longer expected device time (on real boards and in real time 10min unless given).
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub max_device_time: Option<Duration>,
+    /// Address that the OTA server binds (real boards).
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "BRICKPROOF_BIND")]
+    pub bind: std::net::IpAddr,
+    /// Address under which a real board reaches this host.
+    #[arg(long, value_name = "IP", env = "BRICKPROOF_ADVERTISE")]
+    pub advertise: Option<std::net::Ipv4Addr>,
+    /// Port of the OTA server, as the device sees it.
+    #[arg(long, value_name = "PORT", default_value_t = 8002)]
+    pub port: u16,
+    /// Seed of everything random in the run.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Prints no progress.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Clone, Debug, Args)]
+pub struct CheckArgs {
+    /// Scenario, firmware (`firmware.toml` form) and dialect files; all built-in ones when none is given.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `judge`.
+#[derive(Clone, Debug, Args)]
+pub struct JudgeArgs {
+    /// Recordings (`*.jsonl`).
+    #[arg(value_name = "RECORDING", required = true)]
+    pub recordings: Vec<PathBuf>,
+    /// Prints the verdicts as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArgs {
+    /// Run folders; their recordings are merged into one report.
+    #[arg(value_name = "DIR", required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Where to write the report; the first folder when not given.
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `analyze`.
+#[derive(Clone, Debug, Args)]
+pub struct AnalyzeArgs {
+    /// Captured console log; `-` is stdin.
+    #[arg(value_name = "CONSOLE.log")]
+    pub file: PathBuf,
+    /// Dialect: a built-in name (esp-idf, xiaozhi) or a file.
+    #[arg(long, default_value = "xiaozhi")]
+    pub dialect: String,
+    /// Where the OTA server really is, so that a wrong address can be told.
+    #[arg(long, value_name = "URL")]
+    pub server: Option<url::Url>,
+    /// Prints JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// The OTA URL as configured in the device.
+    pub url: String,
+    /// Prints JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Addresses to listen on.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8002")]
+    pub listen: Vec<std::net::SocketAddr>,
+    /// Base of the firmware URL in answers, as the device sees this host (http://192.168.88.200:8002).
+    #[arg(long, value_name = "URL")]
+    pub advertise: Option<String>,
+    /// Application image to offer; its version is read from it.
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// A fault, several times for several: `reset-at:at=50%,count=3` (see docs/faults.md).
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<String>,
+}
+
+/// Arguments of `virtual`.
+#[derive(Clone, Debug, Args)]
+pub struct VirtualArgs {
+    /// Chip: esp32, esp32s3 or esp32c3.
+    #[arg(long, default_value = "esp32c3")]
+    pub chip: String,
+    /// File that holds the flash and survives restarts; in memory when not given.
+    #[arg(long, value_name = "FILE")]
+    pub flash: Option<PathBuf>,
+    /// Starts in download mode.
+    #[arg(long)]
+    pub download: bool,
+    /// Path of the control socket; made in the temporary folder when not given.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
+    /// Also speaks RFC 2217 on this port of 127.0.0.1 (0: a free one).
+    #[arg(long, value_name = "PORT")]
+    pub rfc2217: Option<u16>,
+    /// Makes a symbolic link to the serial port.
+    #[arg(long, value_name = "PATH")]
+    pub link: Option<PathBuf>,
+    /// Sends bytes as fast as a UART would at the speed set on the port, in place of at once.
+    #[arg(long)]
+    pub pace: bool,
+}
+
+/// What to do with images.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ImageCommand {
+    /// Lists the catalogue.
+    List {
+        /// Catalogue to use beside the built-in one.
+        #[arg(long, value_name = "FILE")]
+        catalogue: Option<PathBuf>,
+    },
+    /// Adds an ESP-IDF build folder, an application .bin or a merged .bin to a catalogue.
+    Add {
+        /// Build folder (with flasher_args.json) or .bin file.
+        path: PathBuf,
+        /// Catalogue to add to.
+        #[arg(long, value_name = "FILE", default_value = "catalogue.toml")]
+        catalogue: PathBuf,
+        /// ELF of the image, for decoding of addresses.
+        #[arg(long, value_name = "FILE")]
+        elf: Option<PathBuf>,
+        /// Name in the catalogue.
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// Writes an image with another version in its descriptor: the second version that an update test needs.
+    Bump {
+        /// Application image.
+        file: PathBuf,
+        /// The new version.
+        version: String,
+        /// Where to write.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Writes an image with another profile in its profile record.
+    SetProfile {
+        /// Application image.
+        file: PathBuf,
+        /// The profile.
+        profile: String,
+        /// Where to write.
+        #[arg(long, short, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Makes the reference firmware's images again, byte for byte.
+    Build {
+        /// Folder that gets them.
+        #[arg(long, value_name = "DIR", default_value = "firmware-images")]
+        output: PathBuf,
+    },
+    /// Prints what an image is.
+    Info {
+        /// Image.
+        file: PathBuf,
+    },
+}
+
+/// Arguments of `restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// Run folder that holds the saved regions.
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Port of the board; the one of the run when not given.
+    #[arg(long)]
+    pub board: Option<String>,
+    /// Reset method; the one of the run when not given.
+    #[arg(long)]
+    pub reset: Option<String>,
+}
+
+/// Arguments of `schema`.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct SchemaArgs {
+    /// Of which file.
+    #[arg(value_enum)]
+    pub of: SchemaOf,
+}
+
+/// Files with a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+    /// Firmware files.
+    Firmware,
+    /// Dialect files.
+    Dialect,
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    text.parse::<ota_server::units::HumanDuration>().map(|d| d.get()).map_err(|e| e.to_string())
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Passes all tests: formatting, lints, tests (under cargo nextest where it is installed), doc tests, documentation.
+# Installs the outside tools that tests compare with (esptool, the NVS generator), pinned, under target/tools.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+step() { printf '\n== %s\n' "$*"; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else "$@"; fi
+}
+
+step "outside tools"
+tools=$PWD/target/tools
+if ! cmp -s requirements-test.txt "$tools/installed.txt"; then
+    if ! python3 -c 'import venv, ensurepip' 2>/dev/null; then
+        as_root apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends python3 python3-venv
+    fi
+    rm -rf "$tools"
+    mkdir -p target
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check -r requirements-test.txt
+    cp requirements-test.txt "$tools/installed.txt"
+fi
+export BRICKPROOF_TOOLS=$tools/bin
+# With this set a missing tool fails its tests in place of skipping them.
+export BRICKPROOF_REQUIRE_TOOLS=1
+
+step "formatting"
+cargo fmt --all --check
+
+step "lints"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+step "no_std"
+./.ci/no-std
+
+step "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --locked --no-fail-fast
+    cargo test --workspace --locked --doc --quiet
+else
+    cargo test --workspace --locked --no-fail-fast
+fi
+
+step "documentation"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+
+step "all passed"
