@@ -90,7 +90,7 @@ impl AppImage {
             chip,
             entry: memory.iram,
             segments: vec![
-                Segment { address: memory.drom + descriptor_offset, data: rodata },
+                Segment { address: memory.drom + 0x2_0000 + descriptor_offset, data: rodata },
                 Segment { address: memory.dram, data: filler(2 * 1024, seed | 3) },
             ],
             hash: true,
@@ -98,11 +98,10 @@ impl AppImage {
         // Code mapped from flash begins a page: instruction memory's segment fills the gap before it.
         let next = 24 + image.segments.iter().map(|s| 8 + s.data.len()).sum::<usize>();
         let iram = PAGE - (next + 8) % PAGE - 8;
-        let offset_in_page = 8u32;
         image.segments.push(Segment { address: memory.iram, data: filler(iram, seed | 5) });
         image.segments.push(Segment {
-            // The mapping begins at the page; the segment's header takes its first bytes.
-            address: memory.irom + offset_in_page,
+            // The segment's header ends the page before, so its data begins one.
+            address: memory.irom,
             data: filler(96 * 1024, seed | 7),
         });
         image
