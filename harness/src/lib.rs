@@ -1,5 +1,8 @@
 //! brickproof: hardware-in-the-loop tests of ESP32 over-the-air updates.
 pub mod board;
+pub mod console;
+pub mod dialect;
+pub mod esp_err;
 pub mod report;
 pub mod scenario;
 pub mod timeline;
