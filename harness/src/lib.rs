@@ -8,6 +8,7 @@ pub mod console;
 pub mod dialect;
 pub mod engine;
 pub mod esp_err;
+pub mod image;
 pub mod judge;
 pub mod recording;
 pub mod report;
