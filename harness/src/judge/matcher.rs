@@ -68,7 +68,7 @@ fn equal(found: &Value, wanted: &Value) -> bool {
 
 /// A pattern in words.
 #[must_use]
-pub(super) fn words(pattern: &Pattern) -> String {
+pub(crate) fn words(pattern: &Pattern) -> String {
     let with = |event: &str, fields: &BTreeMap<String, Value>| {
         let fields: Vec<_> = fields.iter().map(|(k, v)| format!("{k} {}", plain(v))).collect();
         if fields.is_empty() { event.to_owned() } else { format!("{event} ({})", fields.join(", ")) }

@@ -10,6 +10,7 @@ mod retries;
 mod window;
 
 pub use facts::{Facts, Observed};
+pub(crate) use matcher::words;
 pub use matcher::{Matcher, matches};
 
 use crate::scenario::model::{Count, Scenario};

@@ -96,7 +96,7 @@ impl BoardRig<'_> {
         if let Some(server) = &mut self.server {
             server.set_plan(faults.to_vec()).await?;
         }
-        let faults = faults.iter().map(|rule| describe_rule(rule)).collect();
+        let faults = faults.iter().map(describe_rule).collect();
         Ok(Action::FaultsSet { faults })
     }
 
