@@ -4,6 +4,7 @@ pub mod board;
 pub mod console;
 pub mod diagnose;
 pub mod dialect;
+pub mod doctor;
 pub mod esp_err;
 pub mod report;
 pub mod scenario;

@@ -11,9 +11,12 @@ mod device;
 mod facts;
 mod tried;
 
+
 use url::Url;
 
 use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime, Event, EventKind};
+
+pub(crate) use tried::names_port;
 
 pub use cause::{Cause, CauseKind, Confidence, Evidence};
 
