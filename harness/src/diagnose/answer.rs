@@ -54,7 +54,7 @@ fn cause(facts: &Facts, failure: &Failure) -> Option<Cause> {
             "Serve the image with its Content-Length: no chunked encoding, no compression on the way, no empty file."
                 .to_owned(),
         ),
-        Class::InvalidImage => invalid_image(facts, failure),
+        Class::InvalidImage => invalid_image(facts, failure)?,
         Class::Resources => (
             CauseKind::OutOfResources,
             Confidence::Likely,
@@ -162,36 +162,40 @@ fn truncated(facts: &Facts) -> Parts {
     )
 }
 
-fn invalid_image(facts: &Facts, failure: &Failure) -> Parts {
+fn invalid_image(facts: &Facts, failure: &Failure) -> Option<Parts> {
     let url = failure.url.as_deref().or(facts.download_url.as_deref()).unwrap_or_default();
     // A merged image begins with the bootloader (0xff on an ESP32, whose bootloader stands at 0x1000).
-    let begins_with_ff = failure.evidence.iter().any(|line| line.text.contains("saw 0xff"));
-    if url.to_ascii_lowercase().contains("merged") || begins_with_ff {
-        return (
+    let says = |part: &str| failure.evidence.iter().any(|line| line.text.contains(part));
+    if url.to_ascii_lowercase().contains("merged") || says("saw 0xff") || says("merged image") {
+        return Some((
             CauseKind::MergedImage,
             Confidence::Likely,
             "The image served is no application image; it looks like a merged image, bootloader first, as it is made for \
              flashing by cable."
                 .to_owned(),
             "Serve the application image (build/<project>.bin), not merged-binary.bin.".to_owned(),
-        );
+        ));
     }
     if let Some((announced, sent, _)) = &facts.short_answer {
-        return (
+        return Some((
             CauseKind::Truncated,
             Confidence::Likely,
             format!("The image was cut short on its way ({sent} of {announced} bytes were sent) and did not verify."),
             "Look for a server, proxy or file that ends early.".to_owned(),
-        );
+        ));
     }
-    (
-        CauseKind::CorruptImage,
-        Confidence::Likely,
-        "The downloaded image did not verify: damaged, cut short, or not an application image (a merged image is a \
-         frequent mistake)."
-            .to_owned(),
-        "Run `esptool image_info` on the file that is served; serve build/<project>.bin, not merged-binary.bin.".to_owned(),
-    )
+    // Where the device says why it refused the image, that is the cause (see `device`).
+    facts.refused.is_empty().then(|| {
+        (
+            CauseKind::CorruptImage,
+            Confidence::Likely,
+            "The downloaded image did not verify: damaged, cut short, or not an application image (a merged image is a \
+             frequent mistake)."
+                .to_owned(),
+            "Run `esptool image_info` on the file that is served; serve build/<project>.bin, not merged-binary.bin."
+                .to_owned(),
+        )
+    })
 }
 
 /// In a run: the server misbehaved on purpose, and nothing good came after.

@@ -111,7 +111,7 @@ impl Attempt {
             Class::Redirects
         } else if code(&[0x7005]) {
             Class::BadScheme
-        } else if says("json") || says("html") {
+        } else if says("json") || says("html") || says("parser error") {
             Class::NotTheProtocol
         } else if says("content length") || says("content-length") {
             Class::NoContentLength

@@ -90,7 +90,7 @@ fn refused(because: RefusedBecause, seen: &Seen) -> Cause {
     make(
         kind,
         Confidence::Certain,
-        format!("An image in the flash was refused: {what}{}.", times(seen.count)),
+        format!("An image was refused: {what}{}.", times(seen.count)),
         remedy,
         seen.evidence(),
     )

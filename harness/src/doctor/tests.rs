@@ -95,17 +95,19 @@ fn options(url: String) -> Options {
 
 /// A port on which nothing listens for as long as the value lives: bound, so that nobody else gets it, and never put
 /// to listen, so that it refuses.
-struct ClosedPort(socket2::Socket);
+struct ClosedPort(rustix::fd::OwnedFd);
 
 impl ClosedPort {
     fn new() -> Self {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
-        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("bound");
+        use rustix::net::{AddressFamily, SocketType, bind, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("socket");
+        bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).expect("bound");
         Self(socket)
     }
 
     fn port(&self) -> u16 {
-        self.0.local_addr().expect("address").as_socket().expect("an IP socket").port()
+        let address = rustix::net::getsockname(&self.0).expect("address");
+        SocketAddr::try_from(address).expect("an IP address").port()
     }
 }
 
