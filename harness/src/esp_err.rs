@@ -172,9 +172,8 @@ pub fn errno_of(text: &str) -> Option<i32> {
         .iter()
         .find(|(_, name, words)| *name == text || words.eq_ignore_ascii_case(text))
         .map(|(number, ..)| *number);
-    known.or_else(|| {
-        ERRNO_ALIASES.iter().find(|(_, words)| words.eq_ignore_ascii_case(text)).map(|(number, _)| *number)
-    })
+    known
+        .or_else(|| ERRNO_ALIASES.iter().find(|(_, words)| words.eq_ignore_ascii_case(text)).map(|(number, _)| *number))
 }
 
 /// An error in words: name with number where both are known ("ESP_ERR_HTTP_CONNECT (0x7002)").

@@ -58,9 +58,8 @@ pub fn fit(delays: &[u64]) -> Law {
         return Law::Doubling { first_ms: first, cap_ms: Some(tail[0]) };
     }
     let step = second.saturating_sub(first);
-    let linear = delays.len() >= 3
-        && step > 0
-        && delays.windows(2).all(|pair| close(pair[1], pair[0].saturating_add(step)));
+    let linear =
+        delays.len() >= 3 && step > 0 && delays.windows(2).all(|pair| close(pair[1], pair[0].saturating_add(step)));
     if linear { Law::Linear { first_ms: first, step_ms: step } } else { Law::Irregular }
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use crate::diagnose::Cause;
 use crate::esp_err;
 
+use super::Analysis;
 use super::law::Law;
 use super::summary::{ErrorSeen, Ladder, Summary};
-use super::Analysis;
 
 /// Width that sentences are wrapped to.
 const WIDTH: usize = 100;
@@ -26,7 +26,8 @@ pub fn render(analysis: &Analysis) -> String {
     }
     more(&mut out, analysis.summary.ladders.len());
     let summary = &analysis.summary;
-    let understood = format!("{} of {} lines understood by dialect {}", summary.understood_lines, summary.lines, analysis.dialect);
+    let understood =
+        format!("{} of {} lines understood by dialect {}", summary.understood_lines, summary.lines, analysis.dialect);
     let _ = writeln!(out, "Read: {} bytes, {understood}{}", summary.bytes, oddities(summary));
     out
 }
@@ -83,7 +84,13 @@ fn happened(out: &mut String, summary: &Summary) {
         }
     }
     for request in summary.requests.iter().take(SHOWN) {
-        let _ = writeln!(out, "  asked      {} ({}, first on line {})", request.url, times(request.count), request.first_line);
+        let _ = writeln!(
+            out,
+            "  asked      {} ({}, first on line {})",
+            request.url,
+            times(request.count),
+            request.first_line
+        );
     }
     more(out, summary.requests.len());
     for error in summary.errors.iter().take(SHOWN) {
@@ -111,8 +118,10 @@ fn retries(out: &mut String, ladder: &Ladder) {
     let _ = writeln!(out, "Retries: {}{of}{announced}{kept}", ladder.count);
     for retry in ladder.retries.iter().take(SHOWN) {
         let max = retry.max.map_or(String::new(), |max| format!("/{max}"));
-        let announced = retry.announced_ms.map_or("no delay announced".to_owned(), |ms| format!("announced {}", duration(ms)));
-        let kept = retry.measured_ms.map_or("no request seen after it".to_owned(), |ms| format!("kept {}", duration(ms)));
+        let announced =
+            retry.announced_ms.map_or("no delay announced".to_owned(), |ms| format!("announced {}", duration(ms)));
+        let kept =
+            retry.measured_ms.map_or("no request seen after it".to_owned(), |ms| format!("kept {}", duration(ms)));
         let _ = writeln!(out, "  line {:<5} {}{max}  {announced}, {kept}", retry.line, retry.attempt);
     }
     more(out, usize::try_from(ladder.count).unwrap_or(usize::MAX));

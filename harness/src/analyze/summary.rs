@@ -202,8 +202,7 @@ impl Summariser {
             DeviceEvent::RequestStarted { url } => self.request(line, url, at),
             DeviceEvent::Error { .. } => self.error(line, event),
             DeviceEvent::RetryScheduled { attempt, max, delay_ms } => {
-                let retry =
-                    Retry { line, attempt: *attempt, max: *max, announced_ms: *delay_ms, measured_ms: None };
+                let retry = Retry { line, attempt: *attempt, max: *max, announced_ms: *delay_ms, measured_ms: None };
                 self.retry(retry, at);
             }
             DeviceEvent::RetriesExhausted => {
@@ -283,9 +282,12 @@ impl Summariser {
         self.pending = at;
         // A number that does not grow begins a row of its own, as after a restart whose banner was lost.
         let continues = self.ladder_open
-            && self.summary.ladders.last().and_then(|ladder| ladder.retries.last()).is_some_and(|last| {
-                retry.attempt > last.attempt
-            });
+            && self
+                .summary
+                .ladders
+                .last()
+                .and_then(|ladder| ladder.retries.last())
+                .is_some_and(|last| retry.attempt > last.attempt);
         if let Some(ladder) = self.summary.ladders.last_mut().filter(|_| continues) {
             ladder.count += 1;
             if ladder.retries.len() < KEEP_RETRIES {
@@ -306,7 +308,11 @@ impl Summariser {
         let DeviceEvent::Error { name, code, errno, status, message } = event else { return };
         let same = |known: &ErrorSeen| {
             (&known.name, known.code, known.errno, known.status) == (name, *code, *errno, *status)
-                && (name.is_some() || code.is_some() || errno.is_some() || status.is_some() || known.message == *message)
+                && (name.is_some()
+                    || code.is_some()
+                    || errno.is_some()
+                    || status.is_some()
+                    || known.message == *message)
         };
         match self.summary.errors.iter_mut().find(|known| same(known)) {
             Some(known) => known.count += 1,

@@ -40,7 +40,10 @@ fn every_console_kept_is_read_as_it_was() {
     names.sort_unstable();
     assert!(names.len() >= 9, "{names:?}");
     for name in names {
-        insta::assert_snapshot!(format!("console {name}"), render(&of(&fixture(&name), None)));
+        insta::assert_snapshot!(
+            format!("console-{}", name.trim_end_matches(".log")),
+            render(&of(&fixture(&name), None))
+        );
     }
 }
 
@@ -127,11 +130,11 @@ fn lists_stay_bounded_on_an_endless_console() {
 }
 
 #[test]
-fn a_cause_over_lines_of_random_bytes_never_panics() {
+fn a_console_with_flipped_bytes_is_still_read() {
     let mut state = 1_u32;
     let mut console = fixture("rollback-after-crash-esp32c3.log");
     // Flips bytes of a real console: damaged headers, numbers and banners, not only noise.
-    for round in 0..300 {
+    for round in 0..60 {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let at = (state >> 8) as usize % console.len();
         console[at] = state.to_le_bytes()[3];

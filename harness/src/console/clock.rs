@@ -150,7 +150,9 @@ mod tests {
     #[test]
     fn two_banners_in_a_row_are_two_resets() {
         let mut clock = DeviceClock::new();
-        for line in ["ets Jul 29 2019 12:21:46", "", "rst:0x8 (TG1WDT_SYS_RESET)", "ets Jul 29 2019 12:21:46", "rst:0x1 (P)"] {
+        for line in
+            ["ets Jul 29 2019 12:21:46", "", "rst:0x8 (TG1WDT_SYS_RESET)", "ets Jul 29 2019 12:21:46", "rst:0x1 (P)"]
+        {
             clock.see(line, None);
         }
         assert_eq!(clock.boot(), 2);

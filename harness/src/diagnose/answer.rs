@@ -117,7 +117,10 @@ fn wrong_service(facts: &Facts, failure: &Failure, why: &str) -> Parts {
         let remedy = if failure.download {
             "See that the file which the check's answer names exists on the server.".to_owned()
         } else {
-            format!("Check port and path of the OTA URL: `brickproof doctor {}` names ports that do answer.", tried.text)
+            format!(
+                "Check port and path of the OTA URL: `brickproof doctor {}` names ports that do answer.",
+                tried.text
+            )
         };
         return (CauseKind::WrongService, Confidence::Likely, begin, remedy);
     };
@@ -158,7 +161,8 @@ fn truncated(facts: &Facts) -> Parts {
         CauseKind::Truncated,
         if facts.short_answer.is_some() { Confidence::Certain } else { Confidence::Likely },
         format!("The download ended before its announced length{figures}."),
-        "Look for a server, proxy or file that ends early; the device must not take such an image for whole.".to_owned(),
+        "Look for a server, proxy or file that ends early; the device must not take such an image for whole."
+            .to_owned(),
     )
 }
 
@@ -204,7 +208,8 @@ fn not_recovered(facts: &Facts) -> Option<Cause> {
     if facts.success.as_ref().is_some_and(|success| success.seq > last.seq) {
         return None;
     }
-    let faults: Vec<String> = facts.faults.iter().map(|(name, seen)| format!("{name} ({} times)", seen.count)).collect();
+    let faults: Vec<String> =
+        facts.faults.iter().map(|(name, seen)| format!("{name} ({} times)", seen.count)).collect();
     let (confidence, then) = match facts.requests_after_fault {
         0 => (Confidence::Likely, "After the last of them the device never connected again.".to_owned()),
         n => (Confidence::Possible, format!("After the last of them the device connected {n} times, without success.")),
@@ -215,9 +220,10 @@ fn not_recovered(facts: &Facts) -> Option<Cause> {
         kind: CauseKind::NotRecovered,
         confidence,
         sentence: format!("The OTA server misbehaved on purpose: {}. {then}", faults.join(", ")),
-        remedy: "See in the console what the device did after the fault: a hang, an error it does not retry, or a retry \
+        remedy:
+            "See in the console what the device did after the fault: a hang, an error it does not retry, or a retry \
                  that comes later than this was observed."
-            .to_owned(),
+                .to_owned(),
         evidence,
         resolved: None,
     })

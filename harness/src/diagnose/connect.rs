@@ -37,7 +37,9 @@ pub(super) fn how_often(facts: &Facts, failure: &Failure) -> String {
     match (failure.count, gave_up) {
         (1, false) => String::new(),
         (count, false) => format!(" This happened {count} times."),
-        (count, true) => format!(" This happened {count} time{} and the device gave up.", if count == 1 { "" } else { "s" }),
+        (count, true) => {
+            format!(" This happened {count} time{} and the device gave up.", if count == 1 { "" } else { "s" })
+        }
     }
 }
 
@@ -67,7 +69,8 @@ fn refused(facts: &Facts, failure: &Failure, tried: &Tried) -> Cause {
         }
         if difference.port {
             let right = server.port_or_known_default().unwrap_or_default();
-            let sentence = format!("{refused} The OTA server is {server}: the port is the difference, {port} instead of {right}.");
+            let sentence =
+                format!("{refused} The OTA server is {server}: the port is the difference, {port} instead of {right}.");
             let remedy = format!("Set the OTA URL to {server} ({WHERE_TO_SET}), then restart the device. {no_use}");
             return make(CauseKind::WrongPort, Confidence::Certain, sentence, remedy);
         }
@@ -99,8 +102,8 @@ fn refused(facts: &Facts, failure: &Failure, tried: &Tried) -> Cause {
         return make(CauseKind::ServerDown, Confidence::Possible, refused, remedy);
     }
     let remedy = format!(
-        "Set the OTA URL to {} with the port that the OTA server listens on ({USUAL_PORTS}), {WHERE_TO_SET}, then \
-         restart the device. {no_use}",
+        "Set the OTA URL to {}, with the port that the OTA server listens on: {USUAL_PORTS}. It is set {WHERE_TO_SET}. \
+         Then restart the device. {no_use}",
         tried.with_port("<port>")
     );
     make(CauseKind::WrongPort, Confidence::Likely, refused, remedy)
@@ -110,9 +113,10 @@ fn refused_somewhere(failure: &Failure) -> Cause {
     Cause {
         kind: CauseKind::WrongPort,
         confidence: Confidence::Possible,
-        sentence: "A connection was refused: nothing listens at the address that the device tried. The log does not name \
+        sentence:
+            "A connection was refused: nothing listens at the address that the device tried. The log does not name \
                    the URL. (lwIP shows a refused connection as \"Connection reset by peer\", errno 104.)"
-            .to_owned(),
+                .to_owned(),
         remedy: "See that the OTA URL names the port that the OTA server listens on.".to_owned(),
         evidence: failure.evidence(),
         resolved: None,
@@ -194,7 +198,8 @@ fn connect_failed(facts: &Facts, failure: &Failure, tried: &Tried) -> Cause {
         let difference = tried.differs_from(server);
         difference.host || difference.port
     });
-    let more = differs.map_or_else(String::new, |server| format!(" The OTA server is {server}, which is another address."));
+    let more =
+        differs.map_or_else(String::new, |server| format!(" The OTA server is {server}, which is another address."));
     Cause {
         kind: CauseKind::ConnectFailed,
         confidence: if differs.is_some() { Confidence::Likely } else { Confidence::Possible },
@@ -230,7 +235,8 @@ fn url_not_set(facts: &Facts, failure: &Failure) -> Cause {
     Cause {
         kind: CauseKind::UrlNotSet,
         confidence: Confidence::Certain,
-        sentence: "The OTA URL that the device has is shorter than 10 characters, so that it did not even try.".to_owned(),
+        sentence: "The OTA URL that the device has is shorter than 10 characters, so that it did not even try."
+            .to_owned(),
         remedy: format!("Set the whole URL, as in {example} ({WHERE_TO_SET}), then restart the device."),
         evidence: failure.evidence(),
         resolved: None,

@@ -62,12 +62,16 @@ fn refused(because: RefusedBecause, seen: &Seen) -> Cause {
             "its first byte is not that of an application image (0xE9)",
             "The slot is empty, half written, or holds something else, such as a merged image: write it again.",
         ),
-        RefusedBecause::Checksum => {
-            (CauseKind::CorruptImage, "its checksum is wrong", "The image was damaged or written in part: write it again.")
-        }
-        RefusedBecause::Hash => {
-            (CauseKind::CorruptImage, "its SHA-256 is wrong", "The image was damaged or written in part: write it again.")
-        }
+        RefusedBecause::Checksum => (
+            CauseKind::CorruptImage,
+            "its checksum is wrong",
+            "The image was damaged or written in part: write it again.",
+        ),
+        RefusedBecause::Hash => (
+            CauseKind::CorruptImage,
+            "its SHA-256 is wrong",
+            "The image was damaged or written in part: write it again.",
+        ),
         RefusedBecause::Segments => (
             CauseKind::CorruptImage,
             "its segments are out of bounds",

@@ -81,8 +81,8 @@ pub(super) struct Facts {
 #[derive(Debug, Default)]
 struct Boot {
     loaded: Option<u32>,
-    /// The slot an update left, once another one was loaded after it.
-    before_update: Option<u32>,
+    /// The slot an update left, once another one was loaded after it, and the line that called the update done.
+    before_update: Option<(u32, Evidence)>,
     updated: Option<Evidence>,
 }
 
@@ -307,11 +307,12 @@ impl Facts {
                 Some(old) if old == offset => {
                     self.rolled_back.get_or_insert_with(|| vec![updated, line.clone()]);
                 }
-                old => self.boot.before_update = old,
+                old => self.boot.before_update = old.map(|old| (old, updated)),
             }
-        } else if self.boot.before_update == Some(offset) && self.boot.loaded != Some(offset) {
-            self.rolled_back.get_or_insert_with(|| vec![line.clone()]);
-            self.boot.before_update = None;
+        } else if self.boot.loaded != Some(offset)
+            && let Some((_, updated)) = self.boot.before_update.take_if(|(old, _)| *old == offset)
+        {
+            self.rolled_back.get_or_insert_with(|| vec![updated, line.clone()]);
         }
         self.boot.loaded = Some(offset);
     }

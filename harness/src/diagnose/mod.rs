@@ -11,7 +11,6 @@ mod device;
 mod facts;
 mod tried;
 
-
 use url::Url;
 
 use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime, Event, EventKind};

@@ -82,7 +82,11 @@ impl Checker<'_> {
             && (levels.get_ref().is_empty() || !levels.get_ref().chars().all(|c| "EWIDV".contains(c)))
         {
             let message = format!("\"{}\" is no set of log levels", levels.get_ref());
-            self.problem(levels.span(), message, Some("levels are the letters E, W, I, D and V, as in \"EW\"".to_owned()));
+            self.problem(
+                levels.span(),
+                message,
+                Some("levels are the letters E, W, I, D and V, as in \"EW\"".to_owned()),
+            );
         }
         let event = self.event(&raw.event);
         let (event, pattern) = (event?, pattern?);
@@ -115,7 +119,8 @@ impl Checker<'_> {
                 let words = error.to_string();
                 let reason = words.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
                 let message = format!("bad regular expression `{}`: {reason}", text.get_ref());
-                let help = "the syntax is that of Rust's regex crate; single quotes in TOML keep backslashes as they are";
+                let help =
+                    "the syntax is that of Rust's regex crate; single quotes in TOML keep backslashes as they are";
                 self.problem(text.span(), message, Some(help.to_owned()));
                 None
             }

@@ -148,7 +148,10 @@ mod tests {
         assert_eq!(apply(Conversion::Scaled(1000), "60"), Some(Value::from(60_000)));
         assert_eq!(apply(Conversion::Scaled(1000), "1.5"), Some(Value::from(1500)));
         assert_eq!(apply(Conversion::Errno, "Connection reset by peer"), Some(Value::from(104)));
-        assert_eq!(apply(Conversion::ProgramCounters, "0x400d:0x3ffb 0x400e:0x3ffc"), Some(Value::from("0x400d 0x400e")));
+        assert_eq!(
+            apply(Conversion::ProgramCounters, "0x400d:0x3ffb 0x400e:0x3ffc"),
+            Some(Value::from("0x400d 0x400e"))
+        );
     }
 
     #[test]

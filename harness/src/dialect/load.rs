@@ -60,8 +60,7 @@ fn is_path(name: &str) -> bool {
 }
 
 fn open(path: &str) -> Result<File, DialectError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| DialectError::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| DialectError::Read { path: path.to_owned(), source })?;
     Ok(File { path: path.to_owned(), text: Arc::from(text) })
 }
 

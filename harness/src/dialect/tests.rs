@@ -159,6 +159,15 @@ fn the_json_schema_is_in_step() {
     assert_eq!(kept, schema(), "run this test with UPDATE_SCHEMAS=1 and commit scenarios/dialects/dialect.schema.json");
 }
 
+#[test]
+fn the_readme_s_example_is_a_right_dialect() {
+    let readme = include_str!("../../../scenarios/dialects/README.md");
+    let example = readme.split("```").nth(1).expect("an example").trim_start_matches("toml");
+    let dialect = parse("README.md", example).unwrap_or_else(|error| panic!("{error:?}"));
+    let found = events(&dialect, "W (812) updater: next try in 30 s, attempt 2 of 5");
+    assert_eq!(found, [DeviceEvent::RetryScheduled { attempt: 2, max: Some(5), delay_ms: Some(30_000) }]);
+}
+
 mod properties {
     use proptest::prelude::*;
     use std::sync::Arc;

@@ -21,7 +21,8 @@ pub(super) fn check(url: &Url, options: &Options, findings: &mut Vec<Finding>) -
     let addresses = match resolve(url) {
         Ok(addresses) => addresses,
         Err(error) => {
-            let message = format!("{host} cannot be resolved: {error}; a device shows ESP_ERR_ESP_TLS_CANNOT_RESOLVE_HOSTNAME");
+            let message =
+                format!("{host} cannot be resolved: {error}; a device shows ESP_ERR_ESP_TLS_CANNOT_RESOLVE_HOSTNAME");
             findings.push(Finding::problem("resolve", message).with_remedy("use the server's IP address, or mend DNS"));
             return None;
         }
@@ -29,7 +30,8 @@ pub(super) fn check(url: &Url, options: &Options, findings: &mut Vec<Finding>) -
     if url.domain().is_some() {
         let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         findings.push(Finding::ok("resolve", format!("{host} is {}", shown.join(", "))));
-        if !options.allow_loopback && host != "localhost" && addresses.iter().any(|address| address.ip().is_loopback()) {
+        if !options.allow_loopback && host != "localhost" && addresses.iter().any(|address| address.ip().is_loopback())
+        {
             let message = format!("{host} is a loopback address on this machine; a device asks its own DNS server");
             findings.push(Finding::warning("resolve", message));
         }
@@ -59,7 +61,9 @@ fn unconnected(host: &str, port: u16, error: &Error) -> Finding {
         ),
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Finding::problem(
             "connect",
-            format!("port {port} of {host} does not answer: the host is off or elsewhere, or a firewall drops the packets"),
+            format!(
+                "port {port} of {host} does not answer: the host is off or elsewhere, or a firewall drops the packets"
+            ),
         ),
         _ => Finding::problem("connect", format!("no connection to port {port} of {host}: {error}")),
     }
@@ -72,7 +76,8 @@ fn answers_as_ota(url: &Url, options: &Options, findings: &mut Vec<Finding>) -> 
             findings.push(Finding::ok("get", format!("GET: status {}, {}", answer.status, answer.shape().in_words())));
         }
         Ok(answer) => {
-            findings.push(Finding::note("get", format!("GET: status {}, {}", answer.status, answer.shape().in_words())));
+            findings
+                .push(Finding::note("get", format!("GET: status {}, {}", answer.status, answer.shape().in_words())));
         }
         Err(error) => findings.push(Finding::note("get", format!("GET: {error}"))),
     }
@@ -90,7 +95,8 @@ fn judge(url: &Url, answer: &Answer, findings: &mut Vec<Finding>) -> bool {
     let shape = answer.shape();
     match (status, &shape) {
         (200, Shape::OtaCheck(check)) => {
-            let offers = check.version.as_ref().map_or(String::new(), |version| format!(", offering version {version}"));
+            let offers =
+                check.version.as_ref().map_or(String::new(), |version| format!(", offering version {version}"));
             findings.push(Finding::ok("post", format!("POST: status 200, an OTA server's answer{offers}")));
             firmware(url, check, findings);
             true
@@ -164,7 +170,10 @@ fn nearby(url: &Url, options: &Options, findings: &mut Vec<Finding>) -> Option<S
             && post_check(&other, options.timeout)
                 .is_ok_and(|answer| answer.status == 200 && matches!(answer.shape(), Shape::OtaCheck(_)));
         if answers {
-            findings.push(Finding::note("ports", format!("port {port} of the same host answers as an OTA server: {other}")));
+            findings.push(Finding::note(
+                "ports",
+                format!("port {port} of the same host answers as an OTA server: {other}"),
+            ));
             suggestion.get_or_insert_with(|| other.to_string());
         }
     }

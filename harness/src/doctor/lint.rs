@@ -18,7 +18,8 @@ pub fn lint(text: &str, allow_loopback: bool) -> (Option<Url>, Vec<Finding>) {
     let text = text.trim();
     if text.len() < SHORTEST {
         let message = format!("the URL has {} characters; xiaozhi firmware refuses fewer than {SHORTEST}", text.len());
-        findings.push(Finding::problem("url", message).with_remedy("give the whole URL, http://host:port/xiaozhi/ota/"));
+        findings
+            .push(Finding::problem("url", message).with_remedy("give the whole URL, http://host:port/xiaozhi/ota/"));
     }
     let Some(url) = parse(text, &mut findings) else { return (None, findings) };
     scheme(&url, &mut findings);
@@ -70,9 +71,12 @@ fn scheme(url: &Url, findings: &mut Vec<Finding>) {
             findings.push(Finding::note("url", message));
         }
         other => {
-            let finding = Finding::problem("url", format!("scheme {other}: an OTA URL begins with http:// or https://"));
+            let finding =
+                Finding::problem("url", format!("scheme {other}: an OTA URL begins with http:// or https://"));
             let remedy = match other {
-                "ws" | "wss" => "this looks like the WebSocket address; the OTA URL is another one, http://host:port/xiaozhi/ota/",
+                "ws" | "wss" => {
+                    "this looks like the WebSocket address; the OTA URL is another one, http://host:port/xiaozhi/ota/"
+                }
                 _ => "write http://host:port/xiaozhi/ota/",
             };
             findings.push(finding.with_remedy(remedy));
@@ -112,11 +116,13 @@ fn host(url: &Url, allow_loopback: bool, findings: &mut Vec<Finding>) {
         findings.push(Finding::problem("url", message).with_remedy(remedy));
     }
     if local_link {
-        let message = format!("{shown} is a link-local address: the server had no address of its network when it got it");
+        let message =
+            format!("{shown} is a link-local address: the server had no address of its network when it got it");
         findings.push(Finding::warning("url", message).with_remedy(remedy));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        findings.push(Finding::warning("url", "the URL holds a user name or password, which most firmware does not send"));
+        findings
+            .push(Finding::warning("url", "the URL holds a user name or password, which most firmware does not send"));
     }
 }
 
@@ -130,7 +136,8 @@ fn path(url: &Url, findings: &mut Vec<Finding>) {
         findings.push(Finding::warning("url", message).with_remedy(format!("write {path}/")));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        findings.push(Finding::note("url", "what follows ? or # stays in front of what the firmware appends to the URL"));
+        findings
+            .push(Finding::note("url", "what follows ? or # stays in front of what the firmware appends to the URL"));
     }
 }
 
