@@ -3,9 +3,12 @@
 //! Everything that happens in a run is an event on one [`timeline`]; the [`judge`] is a pure function of a
 //! [`scenario`] and a timeline; [`report`]s are made from timelines and verdicts alone. ARCHITECTURE.md is the map.
 
+pub mod analyze;
 pub mod board;
 pub mod console;
+pub mod diagnose;
 pub mod dialect;
+pub mod doctor;
 pub mod engine;
 pub mod esp_err;
 pub mod firmware_file;

@@ -1,5 +1,6 @@
 //! The header of an ESP-IDF log line: level, stamp, tag.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -48,6 +49,11 @@ impl Header {
     /// Reads the header of a line without colours; `None` where it has none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
+        // Most lines of a banner or dump begin otherwise: the look at two bytes spares them the expression.
+        let begin = line.trim_start().as_bytes();
+        if !matches!(begin, [b'E' | b'W' | b'I' | b'D' | b'V', b' ', ..]) {
+            return None;
+        }
         let found = HEADER.captures(line)?;
         let stamp = parse_stamp(&found[2])?;
         Some(Self {
@@ -102,10 +108,10 @@ pub(super) fn inner_starts(raw: &[u8]) -> Vec<usize> {
 }
 
 /// The bytes without complete colour sequences.
-pub(super) fn without_colours(raw: &[u8]) -> Vec<u8> {
+pub(super) fn without_colours(raw: &[u8]) -> Cow<'_, [u8]> {
     static COLOUR: LazyLock<BytesRegex> =
         LazyLock::new(|| BytesRegex::new(r"(?-u)\x1b\[[0-9;]*m").expect("valid pattern"));
-    COLOUR.replace_all(raw, &b""[..]).into_owned()
+    if raw.contains(&0x1b) { COLOUR.replace_all(raw, &b""[..]) } else { Cow::Borrowed(raw) }
 }
 
 #[cfg(test)]

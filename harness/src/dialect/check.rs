@@ -92,7 +92,7 @@ impl Checker<'_> {
         let (event, pattern) = (event?, pattern?);
         let constants = self.constants(raw, event);
         let groups = self.groups(raw, event, &pattern);
-        self.required(raw, event, &constants, &groups);
+        self.required(raw, event, &groups);
         let filled = |field: &str| constants.contains_key(field) || groups.iter().any(|group| group.field == field);
         let rule = Rule {
             name: raw.name.get_ref().clone(),
@@ -206,9 +206,10 @@ impl Checker<'_> {
         groups
     }
 
-    fn required(&mut self, raw: &RawRule, event: &EventShape, constants: &Map<String, Value>, groups: &[Group]) {
+    fn required(&mut self, raw: &RawRule, event: &EventShape, groups: &[Group]) {
+        let set = |name: &str| raw.set.keys().any(|key| key.get_ref() == name);
         for field in event.fields.iter().filter(|field| field.required) {
-            if !constants.contains_key(&field.name) && !groups.iter().any(|group| group.field == field.name) {
+            if !set(&field.name) && !groups.iter().any(|group| group.field == field.name) {
                 let message = format!("device event {} needs its field {}", event.name, field.name);
                 let group = field.name.replace('-', "_");
                 let help = format!("capture it as `(?<{group}>...)` or give it under `set`");

@@ -16,3 +16,6 @@ pub use error::{DialectError, Problem};
 pub use load::{embedded, embedded_names, load, parse};
 pub use raw::schema;
 pub use rule::Dialect;
+
+#[cfg(test)]
+mod tests;

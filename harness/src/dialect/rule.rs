@@ -80,7 +80,7 @@ impl Dialect {
     }
 
     /// What a line says the device did, in the order of the rules. A rule whose captures do not fit the event (a number
-    /// beyond its type) gives nothing.
+    /// beyond its type) gives nothing, and an error without name or number gives way to one with.
     #[must_use]
     pub fn read(&self, line: &ConsoleLine) -> Vec<DeviceEvent> {
         let mut matched: Vec<usize> = self.line.matches(&line.text).collect();
@@ -94,6 +94,9 @@ impl Dialect {
             if !events.contains(&event) {
                 events.push(event);
             }
+        }
+        if events.iter().any(|event| is_error(event, true)) {
+            events.retain(|event| !is_error(event, false));
         }
         events
     }
@@ -127,6 +130,16 @@ impl Rule {
             fields.insert("message".to_owned(), Value::from(words));
         }
         serde_json::from_value(Value::Object(fields)).ok().map(complete)
+    }
+}
+
+/// Whether an event is an error that is (or is not) named or numbered.
+fn is_error(event: &DeviceEvent, known: bool) -> bool {
+    match event {
+        DeviceEvent::Error { name, code, errno, status, .. } => {
+            (name.is_some() || code.is_some() || errno.is_some() || status.is_some()) == known
+        }
+        _ => false,
     }
 }
 
