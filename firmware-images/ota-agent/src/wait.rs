@@ -36,7 +36,11 @@ pub(crate) async fn at_most<F: Future>(
     loop {
         let step = left.min(FEED_MS);
         match select(future.as_mut(), delay.delay_ms(step)).await {
-            Either::First(output) => return Ok(output),
+            Either::First(output) => {
+                // A crawling download completes each wait early: it must not starve the watchdog either.
+                system.feed_watchdog();
+                return Ok(output);
+            }
             Either::Second(()) => {
                 system.feed_watchdog();
                 left -= step;
