@@ -231,11 +231,11 @@ pub fn csv(partitions: &[Partition]) -> String {
         };
         let flags = match p.flags {
             0 => "",
-            1 => "encrypted",
-            2 => "readonly",
-            _ => "encrypted:readonly",
+            1 => " encrypted",
+            2 => " readonly",
+            _ => " encrypted:readonly",
         };
-        text.push_str(&format!("{}, {kind}, {subtype}, {:#x}, {:#x}, {flags}\n", p.label(), p.offset, p.size));
+        text.push_str(&format!("{}, {kind}, {subtype}, {:#x}, {:#x},{flags}\n", p.label(), p.offset, p.size));
     }
     text
 }

@@ -1,0 +1,197 @@
+//! Adding images of a project to its catalogue: an ESP-IDF build folder, an application .bin or a merged .bin.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use esp_image::partition::{APP, OFFSET, PartitionTable};
+use esp_image::patch;
+use sha2::{Digest, Sha256};
+
+use super::ImageError;
+use super::application::{Application, read_application};
+use super::build_folder::{self, BuildFolder, Placed};
+use super::catalogue::recorded_capabilities;
+use super::entry::{Entry, Kind, RunOn};
+use super::parse::is_name;
+use super::patch::file_name;
+use super::store::{New, append};
+
+/// What to add, and where to.
+#[derive(Clone, Copy, Debug)]
+pub struct Add<'a> {
+    /// An ESP-IDF build folder, an application .bin or a merged .bin.
+    pub source: &'a Path,
+    /// The ELF file of the same build; a build folder's own is found.
+    pub elf: Option<&'a Path>,
+    /// Name of the image; without it `project-chip-version`.
+    pub name: Option<&'a str>,
+    /// The catalogue file; it is made where there is none.
+    pub catalogue: &'a Path,
+}
+
+/// IDF version that the reference firmware's images carry: they hold no machine code.
+const VIRTUAL: &str = "brickproof-virtual";
+
+/// Adds images: files are copied beside the catalogue, entries are appended to it.
+///
+/// # Errors
+///
+/// The source is no image or a damaged one, the ELF is of another build, the catalogue has the name already or cannot
+/// be written.
+pub fn add(request: &Add<'_>) -> Result<Vec<Entry>, ImageError> {
+    if let Some(name) = request.name.filter(|name| !is_name(name)) {
+        return Err(ImageError::BadName { name: name.to_owned() });
+    }
+    let new = if request.source.is_dir() { from_folder(request)? } else { from_file(request)? };
+    append(request.catalogue, &new)?;
+    Ok(new.into_iter().map(|n| n.entry).collect())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
+    fs::read(path).map_err(|source| ImageError::Read { what: "image", path: path.to_owned(), source })
+}
+
+fn from_file(request: &Add<'_>) -> Result<Vec<New>, ImageError> {
+    let bytes = read(request.source)?;
+    let what = request.source.display().to_string();
+    let Some(parts) = patch::merged_parts(&bytes) else {
+        let application = read_application(&bytes, &what)?;
+        return Ok(vec![application_entry(request, &application, bytes, request.elf, Vec::new(), None)?]);
+    };
+    let application = read_application(&bytes[parts.application..], &what)?;
+    let bootloader = application.chip.bootloader_offset().checked_sub(parts.start);
+    let capabilities = bootloader
+        .and_then(|at| bytes.get(usize::try_from(at).ok()?..))
+        .and_then(recorded_capabilities)
+        .unwrap_or_default();
+    let kind = Kind::Merged { software: application.software(), offset: parts.start, capabilities };
+    let name = name_of(request, &application);
+    let elf = request.elf.map(|path| elf_of(path, &application, &what)).transpose()?;
+    Ok(vec![new(&name, kind, &application, bytes, elf, None)])
+}
+
+fn from_folder(request: &Add<'_>) -> Result<Vec<New>, ImageError> {
+    let BuildFolder { application: placed, bootloader, partition_table, data, capabilities, elf } =
+        build_folder::read(request.source)?;
+    let fail = |why: String| ImageError::BuildFolder { path: request.source.to_owned(), why };
+    let bytes = read(&placed.file)?;
+    let application = read_application(&bytes, &placed.file.display().to_string())?;
+    let name = name_of(request, &application);
+    let make = Some("idf.py build");
+    let mut parts = Vec::new();
+    if let Some(Placed { offset, file }) = bootloader {
+        let chip = application.chip;
+        if offset != chip.bootloader_offset() {
+            let why = format!(
+                "its bootloader goes to {offset:#x}, the ROM of {chip} looks at {:#x}",
+                chip.bootloader_offset()
+            );
+            return Err(fail(why));
+        }
+        let bytes = read(&file)?;
+        let capabilities = recorded_capabilities(&bytes).unwrap_or(capabilities);
+        let kind = Kind::Bootloader { chip, version: None, capabilities };
+        parts.push(new(&format!("{name}-bootloader"), kind, &application, bytes, None, make));
+    }
+    if let Some(Placed { offset, file }) = partition_table {
+        let bytes = read(&file)?;
+        let table = PartitionTable::parse(&bytes).map_err(|e| fail(format!("{}: {e}", file.display())))?;
+        if offset != OFFSET {
+            // Firmware is told the offset when it is built; this program is not.
+            return Err(fail(format!(
+                "its partition table stands at {offset:#x} (CONFIG_PARTITION_TABLE_OFFSET); only {OFFSET:#x} is supported"
+            )));
+        }
+        if !table.partitions().iter().any(|p| p.kind == APP && p.offset == placed.offset) {
+            return Err(fail(format!(
+                "no application partition begins at {:#x}, the application's offset",
+                placed.offset
+            )));
+        }
+        let kind = Kind::PartitionTable { offset };
+        parts.push(new(&format!("{name}-partition-table"), kind, &application, bytes, None, make));
+    }
+    for Placed { offset, file } in data {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let label = file_name(&format!("{name}-{stem}-{offset:x}"));
+        parts.push(new(&label, Kind::Data { offset }, &application, read(&file)?, None, make));
+    }
+    let flash_with = parts.iter().map(|p| p.entry.name.clone()).collect();
+    let elf = request.elf.map(Path::to_owned).or(elf);
+    let mut all = vec![application_entry(request, &application, bytes, elf.as_deref(), flash_with, make)?];
+    all.append(&mut parts);
+    Ok(all)
+}
+
+fn application_entry(
+    request: &Add<'_>,
+    application: &Application,
+    bytes: Vec<u8>,
+    elf: Option<&Path>,
+    flash_with: Vec<String>,
+    make: Option<&str>,
+) -> Result<New, ImageError> {
+    let name = name_of(request, application);
+    let elf = elf.map(|path| elf_of(path, application, &format!("image `{name}`"))).transpose()?;
+    let kind = Kind::Application { software: application.software(), flash_with };
+    Ok(new(&name, kind, application, bytes, elf, make))
+}
+
+fn name_of(request: &Add<'_>, application: &Application) -> String {
+    let software = application.software();
+    let made = || file_name(&format!("{}-{}-{}", software.project, software.chip, software.version));
+    request.name.map_or_else(made, str::to_owned)
+}
+
+/// Reads an ELF file and checks that the image was made from it, where the image says from which.
+fn elf_of(path: &Path, application: &Application, what: &str) -> Result<Vec<u8>, ImageError> {
+    let bytes =
+        fs::read(path).map_err(|source| ImageError::Read { what: "ELF file", path: path.to_owned(), source })?;
+    let expected = application.facts.descriptor.elf_sha256();
+    let found = Sha256::digest(&bytes);
+    // All zeros: the build did not record it (esp-hal).
+    if expected.iter().any(|b| *b != 0) && found[..] != *expected {
+        return Err(ImageError::OtherElf {
+            path: PathBuf::from(path),
+            what: what.to_owned(),
+            found: hex::encode(&found[..4]),
+            expected: hex::encode(&expected[..4]),
+        });
+    }
+    Ok(bytes)
+}
+
+fn new(
+    name: &str,
+    kind: Kind,
+    application: &Application,
+    bytes: Vec<u8>,
+    elf: Option<Vec<u8>>,
+    make: Option<&str>,
+) -> New {
+    let descriptor = &application.facts.descriptor;
+    let (time, date) = descriptor.built();
+    let run_on = match kind {
+        Kind::PartitionTable { .. } | Kind::Data { .. } => RunOn::ALL.into(),
+        _ if descriptor.idf_version() == VIRTUAL => BTreeSet::from([RunOn::Virtual]),
+        _ => RunOn::real(),
+    };
+    let entry = Entry {
+        name: name.to_owned(),
+        kind,
+        run_on,
+        file: format!("images/{name}.bin"),
+        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256: Sha256::digest(&bytes).into(),
+        elf: elf.as_ref().map(|_| format!("images/{name}.elf")),
+        origin: format!(
+            "{} {}, {}, built {date} {time}",
+            descriptor.project(),
+            descriptor.version(),
+            descriptor.idf_version()
+        ),
+        make: make.map(str::to_owned),
+    };
+    New { entry, bytes, elf }
+}
