@@ -206,6 +206,26 @@ fn merged_image_is_flashed_whole_and_served_as_its_application() {
 }
 
 #[test]
+fn merged_file_that_ends_early_still_blanks_otadata_behind_its_end() {
+    let project = Project::new();
+    let mut table = partition::reference().to_vec();
+    // The application first, otadata behind the file's end.
+    table.retain(|p| p.label() != "otadata");
+    table.push(Partition::new("otadata", DATA, OTADATA, 0x31_0000, 0x2000));
+    let mut flash = vec![0xff; 0x1_0000];
+    flash[..bootloader(ChipId::Esp32C3).len()].copy_from_slice(&bootloader(ChipId::Esp32C3));
+    flash[0x8000..0x8000 + partition::MAX_LEN].copy_from_slice(&partition::encode(&table));
+    flash.extend(firmware(ChipId::Esp32C3, ELF));
+    project.add(&project.file("merged.bin", &flash)).expect("adds");
+    let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
+    let layout = catalogue.layout(&catalogue.resolve("2.1.0-dirty", ChipId::Esp32C3).expect("resolves")).expect("fits");
+    let merged = &layout.regions[0].bytes;
+    assert_eq!(merged.len(), 0x31_2000);
+    assert!(merged.starts_with(&flash));
+    assert_eq!(layout.application.label(), "ota_0");
+}
+
+#[test]
 fn elf_of_another_build_is_refused() {
     let project = Project::new();
     let file = project.file("hello.bin", &firmware(ChipId::Esp32, ELF));

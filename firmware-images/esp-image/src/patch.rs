@@ -85,7 +85,8 @@ fn segments_end(bytes: &[u8], header: &ImageHeader) -> Result<usize, PatchError>
     let mut at = HEADER_LEN;
     for _ in 0..header.segment_count {
         let segment = SegmentHeader::parse(&field::<SEGMENT_HEADER_LEN>(bytes, at)?);
-        at += SEGMENT_HEADER_LEN + usize::try_from(segment.length).unwrap_or(usize::MAX / 4);
+        let length = usize::try_from(segment.length).unwrap_or(usize::MAX);
+        at = at.saturating_add(SEGMENT_HEADER_LEN).saturating_add(length);
         if at > bytes.len() {
             return Err(PatchError::Truncated { have: bytes.len(), need: at });
         }
@@ -251,6 +252,8 @@ fn patched(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::build::AppImage;
     use crate::chip::ChipId;
@@ -326,5 +329,24 @@ mod tests {
         let image = image();
         let error = facts(&image[..5000]).expect_err("truncated");
         assert!(matches!(error, PatchError::Truncated { have: 5000, .. }), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn mutilated_images_are_refused_or_patched_but_never_panic(
+            changes in proptest::collection::vec((0usize..400, any::<u8>()), 0..8),
+            length in 0usize..170_000,
+        ) {
+            let mut bytes = image();
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
+            bytes.truncate(length);
+            if let Ok(patched) = with_version(&bytes, "9.9.9") {
+                let read = facts(&patched).expect("still one");
+                prop_assert_eq!(read.descriptor.version(), "9.9.9");
+            }
+        }
     }
 }

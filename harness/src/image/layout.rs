@@ -1,6 +1,7 @@
 //! What stands where on flash at a first flash: bootloader, partition table, blank otadata, application.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use esp_image::SECTOR;
 use esp_image::chip::ChipId;
@@ -133,8 +134,14 @@ impl Catalogue {
         }
         let capabilities = bootloader.ok_or_else(|| incomplete("its entry names no bootloader".to_owned()))?;
         let table = table.ok_or_else(|| incomplete("its entry names no partition table".to_owned()))?;
-        let application = application_partition(image, &table)?;
+        let application = boots_first(&table).ok_or_else(|| {
+            no_layout(image, "its partition table has neither a factory application nor an OTA slot".to_owned())
+        })?;
         regions.push(region(application.label(), application.offset, image.bytes.to_vec()));
+        if let Some((label, blank)) = blank_otadata(&table) {
+            let length = usize::try_from(blank.end - blank.start).unwrap_or(0);
+            regions.push(region(&label, blank.start, vec![0xff; length]));
+        }
         finish(image, regions, table, application, capabilities)
     }
 
@@ -144,13 +151,29 @@ impl Catalogue {
         offset: u32,
         capabilities: BTreeSet<BootloaderCapability>,
     ) -> Result<Layout, ImageError> {
-        let Some((_, bytes)) = self.file(image.name())? else {
+        let Some((_, mut bytes)) = self.file(image.name())? else {
             return Err(no_layout(image, "it is in no catalogue".to_owned()));
         };
-        let table = patch::merged_parts(&bytes).and_then(|p| p.table).ok_or_else(|| {
-            no_layout(image, format!("the merged file has no partition table at {:#x}", partition::OFFSET))
+        let parts = patch::merged_parts(&bytes);
+        let Some((parts, table)) = parts.and_then(|p| p.table.clone().map(|table| (p, table))) else {
+            return Err(no_layout(
+                image,
+                format!("the merged file has no partition table at {:#x}", partition::OFFSET),
+            ));
+        };
+        let at = u32::try_from(parts.application).ok().and_then(|at| at.checked_add(offset));
+        let application = *at.and_then(|at| table.at(at)).ok_or_else(|| {
+            no_layout(image, "its application does not begin where its partition table says".to_owned())
         })?;
-        let application = application_partition(image, &table)?;
+        if let Some((_, blank)) = blank_otadata(&table) {
+            let place = |at: u32| index(at.saturating_sub(offset));
+            let (from, to) = (place(blank.start), place(blank.end));
+            // Where the file ends before or within otadata, it is lengthened: stale entries would select a slot.
+            if bytes.len() < to {
+                bytes.resize(to, 0xff);
+            }
+            bytes[from..to].fill(0xff);
+        }
         finish(image, vec![region("merged", offset, bytes)], table, application, capabilities)
     }
 }
@@ -159,19 +182,15 @@ fn no_layout(image: &Image, why: String) -> ImageError {
     ImageError::Layout { name: image.name().to_owned(), why }
 }
 
-fn application_partition(image: &Image, table: &PartitionTable) -> Result<Partition, ImageError> {
-    let application = boots_first(table).ok_or_else(|| {
-        no_layout(image, "its partition table has neither a factory application nor an OTA slot".to_owned())
-    })?;
-    if image.bytes.len() > index(application.size) {
-        let (length, size) = (image.bytes.len(), application.size);
-        let why = format!("{length:#x} bytes do not fit partition {} of {size:#x} bytes", application.label());
-        return Err(no_layout(image, why));
-    }
-    Ok(application)
+/// Label and place of otadata's two entries: left blank, the flashed application boots, and no selection of an earlier
+/// run does.
+fn blank_otadata(table: &PartitionTable) -> Option<(String, Range<u32>)> {
+    let otadata = table.find(DATA, OTADATA)?;
+    let length = otadata.size.min(2 * SECTOR);
+    Some((otadata.label().to_owned(), otadata.offset..otadata.offset.checked_add(length)?))
 }
 
-/// Blanks otadata, so that the flashed application boots and no selection of an earlier run; then puts all in order.
+/// Puts all in order and checks that it fits.
 fn finish(
     image: &Image,
     mut regions: Vec<Region>,
@@ -179,16 +198,10 @@ fn finish(
     application: Partition,
     capabilities: BTreeSet<BootloaderCapability>,
 ) -> Result<Layout, ImageError> {
-    if let Some(otadata) = table.find(DATA, OTADATA) {
-        let (from, to) = (u64::from(otadata.offset), u64::from(otadata.offset) + u64::from(otadata.size));
-        match regions.iter_mut().find(|r| u64::from(r.offset) < to && from < end(r)) {
-            Some(covering) => {
-                let last = usize::try_from(to.min(end(covering)) - u64::from(covering.offset)).unwrap_or(usize::MAX);
-                let first = index(otadata.offset.saturating_sub(covering.offset));
-                covering.bytes[first..last].fill(0xff);
-            }
-            None => regions.push(region(otadata.label(), otadata.offset, vec![0xff; index(otadata.size)])),
-        }
+    if image.bytes.len() > index(application.size) {
+        let (length, size) = (image.bytes.len(), application.size);
+        let why = format!("{length:#x} bytes do not fit partition {} of {size:#x} bytes", application.label());
+        return Err(no_layout(image, why));
     }
     regions.sort_by_key(|r| r.offset);
     for pair in regions.windows(2) {
