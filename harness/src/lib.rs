@@ -1,6 +1,22 @@
 //! brickproof: hardware-in-the-loop tests of ESP32 over-the-air updates.
+//!
+//! Everything that happens in a run is an event on one [`timeline`]; the [`judge`] is a pure function of a
+//! [`scenario`] and a timeline; [`report`]s are made from timelines and verdicts alone. ARCHITECTURE.md is the map.
+
+pub mod analyze;
 pub mod board;
+pub mod console;
+pub mod diagnose;
+pub mod dialect;
+pub mod doctor;
+pub mod engine;
+pub mod esp_err;
+pub mod firmware_file;
 pub mod image;
+pub mod judge;
+pub mod recording;
 pub mod report;
+pub mod rig;
 pub mod scenario;
 pub mod timeline;
+pub mod verdict;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use brickproof::image::{Add, BootloaderCapability, Catalogue, Entry, ImageError, Kind, RunOn, add, bump};
+use brickproof::image::{Added, BootloaderCapability, Catalogue, ImageError, Kind, RunOn, add, bump};
 use esp_image::build::{AppImage, Segment};
 use esp_image::chip::ChipId;
 use esp_image::descriptor::AppDescriptor;
@@ -64,8 +64,8 @@ impl Project {
         self.path("project/catalogue.toml")
     }
 
-    fn add(&self, source: &Path) -> Result<Vec<Entry>, ImageError> {
-        add(&Add { source, elf: None, name: None, catalogue: &self.catalogue() })
+    fn add(&self, source: &Path) -> Result<Added, ImageError> {
+        add(source, &self.catalogue(), None, None)
     }
 
     /// A build folder as `idf.py build` leaves it.
@@ -117,8 +117,8 @@ impl Project {
 #[test]
 fn build_folder_brings_all_that_a_first_flash_needs() {
     let project = Project::new();
-    let entries = project.add(&project.build(ChipId::Esp32C3)).expect("adds");
-    let names: Vec<&str> = entries.iter().map(|e| e.name.as_str()).collect();
+    let Added { entry, parts } = project.add(&project.build(ChipId::Esp32C3)).expect("adds");
+    let names: Vec<&str> = std::iter::once(&entry).chain(&parts).map(|e| e.name.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -128,11 +128,11 @@ fn build_folder_brings_all_that_a_first_flash_needs() {
             "hello-world-esp32c3-2.1.0-dirty-storage-220000",
         ]
     );
-    assert!(entries[0].elf.is_some() && entries[0].run_on == RunOn::real());
-    assert!(entries[0].origin.contains("v5.3.1") && entries[0].make.as_deref() == Some("idf.py build"));
+    assert!(entry.elf.is_some() && entry.run_on == RunOn::real());
+    assert!(entry.origin.contains("v5.3.1") && entry.make.as_deref() == Some("idf.py build"));
     let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
     catalogue.check().expect("tells the truth");
-    let image = catalogue.resolve("2.1.0-dirty", ChipId::Esp32C3).expect("resolves");
+    let image = catalogue.application("2.1.0-dirty", ChipId::Esp32C3).expect("resolves");
     assert!(image.profile.is_none() && !image.runs_on(RunOn::Virtual));
     let layout = catalogue.layout(&image).expect("fits");
     let regions: Vec<(&str, u32)> = layout.regions.iter().map(|r| (r.label.as_str(), r.offset)).collect();
@@ -148,8 +148,14 @@ fn build_folder_brings_all_that_a_first_flash_needs() {
     );
     assert_eq!(layout.capabilities, BTreeSet::from([BootloaderCapability::Rollback]));
     assert_eq!(layout.application.label(), "factory");
-    // An update needs a second version: it is made from the added one.
-    assert_eq!(bump(&image, "2.2.0").expect("bumps").name(), "hello-world-esp32c3-2.2.0");
+    // An update needs a second version: it is made from the added one, and flashed with the same parts.
+    assert_eq!(image.with_version("2.2.0").expect("bumps").name(), "hello-world-esp32c3-2.2.0");
+    let bumped = project.path("bumped.bin");
+    bump(&project.path("build/hello.bin"), "2.2.0", &bumped).expect("bumps");
+    project.add(&bumped).expect("adds");
+    let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
+    let image = catalogue.application("2.2.0", ChipId::Esp32C3).expect("found");
+    assert_eq!(catalogue.layout(&image).expect("fits").regions.len(), 5);
 }
 
 #[test]
@@ -160,14 +166,13 @@ fn adding_again_needs_another_name_and_what_was_written_by_hand_is_kept() {
     project.add(&file).expect("adds");
     let message = project.add(&file).expect_err("exists").to_string();
     assert!(message.contains("already; choose another name with --name"), "{message}");
-    let again = Add { source: &file, elf: None, name: Some("second"), catalogue: &project.catalogue() };
-    assert_eq!(add(&again).expect("adds")[0].name, "second");
-    let bad = Add { name: Some("../second"), ..again };
-    assert!(matches!(add(&bad).expect_err("bad name"), ImageError::BadName { .. }));
+    let named = |name| add(&file, &project.catalogue(), None, Some(name));
+    assert_eq!(named("second").expect("adds").entry.name, "second");
+    assert!(matches!(named("../second").expect_err("bad name"), ImageError::BadName { .. }));
     assert!(fs::read_to_string(project.catalogue()).expect("catalogue").starts_with("# by hand\n\n[[image]]"));
     let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
     assert_eq!(catalogue.entries().count(), 2);
-    let message = catalogue.resolve("2.1.0-dirty", ChipId::Esp32S3).expect_err("two").to_string();
+    let message = catalogue.application("2.1.0-dirty", ChipId::Esp32S3).expect_err("two").to_string();
     assert!(message.contains("say which one by its name"), "{message}");
 }
 
@@ -190,11 +195,11 @@ fn merged_image_is_flashed_whole_and_served_as_its_application() {
     for (chip, from) in [(ChipId::Esp32S3, 0), (ChipId::Esp32, 0), (ChipId::Esp32, 0x1000)] {
         let project = Project::new();
         let file = project.file("merged-binary.bin", &merged(chip, from));
-        let entries = project.add(&file).expect("adds");
-        assert!(matches!(entries[0].kind, Kind::Merged { offset, .. } if offset == from), "{entries:?}");
+        let added = project.add(&file).expect("adds");
+        assert!(matches!(added.entry.kind, Kind::Merged { offset, .. } if offset == from), "{added:?}");
         let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
         catalogue.check().expect("tells the truth");
-        let image = catalogue.resolve("2.1.0-dirty", chip).expect("resolves");
+        let image = catalogue.application("2.1.0-dirty", chip).expect("resolves");
         assert!(image.bytes[..] == firmware(chip, ELF)[..], "the application alone is served");
         let layout = catalogue.layout(&image).expect("fits");
         let flash = layout.snapshot(4 << 20).expect("fits");
@@ -218,11 +223,25 @@ fn merged_file_that_ends_early_still_blanks_otadata_behind_its_end() {
     flash.extend(firmware(ChipId::Esp32C3, ELF));
     project.add(&project.file("merged.bin", &flash)).expect("adds");
     let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
-    let layout = catalogue.layout(&catalogue.resolve("2.1.0-dirty", ChipId::Esp32C3).expect("resolves")).expect("fits");
+    let layout =
+        catalogue.layout(&catalogue.application("2.1.0-dirty", ChipId::Esp32C3).expect("resolves")).expect("fits");
     let merged = &layout.regions[0].bytes;
     assert_eq!(merged.len(), 0x31_2000);
     assert!(merged.starts_with(&flash));
     assert_eq!(layout.application.label(), "ota_0");
+}
+
+#[test]
+fn patched_reference_image_added_from_its_file_boots_on_the_virtual_board_alone() {
+    let project = Project::new();
+    let reference = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32).expect("there");
+    let mutant = reference.with_profile("mutant", "").expect("patches");
+    let added = project.add(&project.file("mutant.bin", &mutant.bytes)).expect("adds");
+    assert_eq!(added.entry.run_on, BTreeSet::from([RunOn::Virtual]));
+    let catalogue = Catalogue::embedded().expect("embedded").with(&project.catalogue()).expect("loads");
+    let image = catalogue.application("1.5.9", ChipId::Esp32).expect("the project's comes first");
+    assert_eq!(image.profile.as_ref().map(|p| p.profile()), Some("mutant"));
+    assert_eq!(catalogue.layout(&image).expect("fits").regions.len(), 4);
 }
 
 #[test]
@@ -231,13 +250,12 @@ fn elf_of_another_build_is_refused() {
     let file = project.file("hello.bin", &firmware(ChipId::Esp32, ELF));
     let other = project.file("other.elf", b"\x7fELF of yesterday");
     let catalogue = project.catalogue();
-    let request = Add { source: &file, elf: Some(&other), name: None, catalogue: &catalogue };
-    let message = add(&request).expect_err("other build").to_string();
+    let message = add(&file, &catalogue, Some(&other), None).expect_err("other build").to_string();
     assert!(message.contains("is not the ELF file of"), "{message}");
     assert!(!catalogue.exists(), "a refused image leaves no catalogue behind");
     let right = project.file("right.elf", ELF);
-    let entries = add(&Add { elf: Some(&right), ..request }).expect("adds");
-    let stored = catalogue.parent().expect("folder").join(entries[0].elf.as_ref().expect("elf"));
+    let entry = add(&file, &catalogue, Some(&right), None).expect("adds").entry;
+    let stored = catalogue.parent().expect("folder").join(entry.elf.as_ref().expect("elf"));
     assert_eq!(fs::read(stored).expect("stored"), ELF);
 }
 
@@ -249,9 +267,9 @@ fn signed_image_is_added_and_served_but_not_bumped() {
     signed.extend([0xe7; 4096]);
     project.add(&project.file("signed.bin", &signed)).expect("adds");
     let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
-    let image = catalogue.resolve("2.1.0-dirty", ChipId::Esp32S3).expect("resolves");
+    let image = catalogue.application("2.1.0-dirty", ChipId::Esp32S3).expect("resolves");
     assert!(image.bytes[..] == signed[..], "the signature is served, too");
-    let message = bump(&image, "2.2.0").expect_err("signed").to_string();
+    let message = image.with_version("2.2.0").expect_err("signed").to_string();
     assert!(message.contains("the image is signed") && message.contains("signing key"), "{message}");
 }
 
@@ -310,7 +328,7 @@ fn parts_that_run_into_each_other_are_not_flashed() {
     project.edit("build/flasher_args.json", "\"0x220000\"", "\"0x22000\"");
     project.add(&folder).expect("adds");
     let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
-    let image = catalogue.resolve("2.1.0-dirty", ChipId::Esp32C3).expect("resolves");
+    let image = catalogue.application("2.1.0-dirty", ChipId::Esp32C3).expect("resolves");
     let message = catalogue.layout(&image).expect_err("overlap").to_string();
     assert!(message.contains("factory (0x20000 to") && message.contains("runs into"), "{message}");
 }
@@ -324,7 +342,7 @@ fn application_larger_than_its_partition_is_not_flashed() {
     project.file("build/partition_table/partition-table.bin", &partition::encode(&small));
     project.add(&folder).expect("adds");
     let catalogue = Catalogue::load(&project.catalogue()).expect("loads");
-    let image = catalogue.resolve("2.1.0-dirty", ChipId::Esp32C3).expect("resolves");
+    let image = catalogue.application("2.1.0-dirty", ChipId::Esp32C3).expect("resolves");
     let message = catalogue.layout(&image).expect_err("too large").to_string();
     assert!(message.contains("do not fit partition ota_0 of 0x4000 bytes"), "{message}");
 }

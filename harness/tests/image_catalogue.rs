@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use brickproof::image::{
-    BootloaderCapability, Catalogue, ImageError, Kind, Layout, RunOn, build_catalogue, bump, read_application,
-    reference_files, set_profile, store,
+    BootloaderCapability, Catalogue, ImageError, Kind, Layout, RunOn, build_all, read_application, reference_files,
+    store,
 };
 use esp_idf_part::PartitionTable as OtherTable;
 use esp_image::chip::ChipId;
@@ -34,22 +34,24 @@ fn committed_images_are_what_the_build_makes_byte_for_byte() {
 #[test]
 fn building_again_changes_nothing() {
     let folder = tempfile::tempdir().expect("folder");
-    assert!(build_catalogue(folder.path()).expect("builds").iter().all(|b| b.changed));
-    assert!(build_catalogue(folder.path()).expect("builds").iter().all(|b| !b.changed));
+    assert!(build_all(folder.path()).expect("builds").iter().all(|b| b.changed));
+    assert!(build_all(folder.path()).expect("builds").iter().all(|b| !b.changed));
     fs::write(folder.path().join("images/ota-agent-esp32-1.5.9.bin"), b"broken").expect("write");
-    let changed: Vec<_> = build_catalogue(folder.path()).expect("builds").into_iter().filter(|b| b.changed).collect();
+    let changed: Vec<_> = build_all(folder.path()).expect("builds").into_iter().filter(|b| b.changed).collect();
     assert_eq!(changed.len(), 1, "{changed:?}");
 }
 
 #[test]
 fn embedded_and_committed_catalogues_tell_the_truth() {
-    for catalogue in [Catalogue::embedded(), Catalogue::load(&committed().join("catalogue.toml")).expect("loads")] {
+    for catalogue in
+        [Catalogue::embedded().expect("embedded"), Catalogue::load(&committed().join("catalogue.toml")).expect("loads")]
+    {
         if let Err(errors) = catalogue.check() {
             panic!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
         }
         for entry in catalogue.entries() {
             let Some(software) = entry.software() else { continue };
-            let image = catalogue.resolve(&entry.name, software.chip).expect("resolves");
+            let image = catalogue.application(&entry.name, software.chip).expect("resolves");
             let read = read_application(&image.bytes, &entry.name).expect("application");
             assert_eq!(&read.software(), software);
             assert_eq!(entry.make.as_deref(), Some("brickproof image build"));
@@ -59,15 +61,15 @@ fn embedded_and_committed_catalogues_tell_the_truth() {
 
 #[test]
 fn every_chip_has_the_versions_that_scenarios_name() {
-    let catalogue = Catalogue::embedded();
+    let catalogue = Catalogue::embedded().expect("embedded");
     for chip in ChipId::ALL {
         for (version, profile) in [("1.5.9", "xiaozhi-1.5.9"), ("1.6.0", "xiaozhi-1.6"), ("1.6.1", "xiaozhi-1.6")] {
-            let image = catalogue.resolve(version, chip).expect("resolves");
+            let image = catalogue.application(version, chip).expect("resolves");
             assert_eq!((image.chip, image.version()), (chip, version));
             assert_eq!(image.profile.as_ref().map(|p| p.profile()), Some(profile));
             assert!(image.runs_on(RunOn::Virtual) && !image.runs_on(RunOn::Serial));
-            let by_name = catalogue.resolve(&format!("ota-agent-{chip}-{version}"), chip).expect("by name");
-            let by_project = catalogue.resolve(&format!("ota-agent-{version}"), chip).expect("by project");
+            let by_name = catalogue.application(&format!("ota-agent-{chip}-{version}"), chip).expect("by name");
+            let by_project = catalogue.application(&format!("ota-agent-{version}"), chip).expect("by project");
             assert_eq!((&by_name.bytes, &by_project.bytes), (&image.bytes, &image.bytes));
         }
     }
@@ -75,24 +77,24 @@ fn every_chip_has_the_versions_that_scenarios_name() {
 
 #[test]
 fn versions_differ_in_most_of_their_bytes() {
-    let catalogue = Catalogue::embedded();
-    let old = catalogue.resolve("1.5.9", ChipId::Esp32C3).expect("resolves");
-    let new = catalogue.resolve("1.6.0", ChipId::Esp32C3).expect("resolves");
+    let catalogue = Catalogue::embedded().expect("embedded");
+    let old = catalogue.application("1.5.9", ChipId::Esp32C3).expect("resolves");
+    let new = catalogue.application("1.6.0", ChipId::Esp32C3).expect("resolves");
     let same = old.bytes.iter().zip(new.bytes.iter()).filter(|(a, b)| a == b).count();
     assert!(same < old.bytes.len() * 6 / 10, "{same} of {} bytes are the same", old.bytes.len());
 }
 
 #[test]
 fn first_flash_writes_bootloader_table_blank_otadata_and_application() {
-    let catalogue = Catalogue::embedded();
+    let catalogue = Catalogue::embedded().expect("embedded");
     for chip in ChipId::ALL {
-        let image = catalogue.resolve("1.5.9", chip).expect("resolves");
+        let image = catalogue.application("1.5.9", chip).expect("resolves");
         let layout = catalogue.layout(&image).expect("fits");
         let regions: Vec<(&str, u32)> = layout.regions.iter().map(|r| (r.label.as_str(), r.offset)).collect();
         let bootloader = ("bootloader", chip.bootloader_offset());
         assert_eq!(regions, [bootloader, ("partition-table", 0x8000), ("otadata", 0xd000), ("ota_0", 0x1_0000)]);
         assert!(layout.regions[2].bytes == [0xff; 0x2000]);
-        assert_eq!(layout.capabilities, BTreeSet::from([BootloaderCapability::Rollback]));
+        assert_eq!(layout.capabilities, BootloaderCapability::ALL.into());
         assert_eq!(layout.nvs().map(|p| (p.offset, p.size)), Some((0x9000, 0x4000)));
         assert_eq!(layout.flash_size(), 0x31_0000);
         assert_snapshot_holds(&layout, &image.bytes);
@@ -124,7 +126,8 @@ fn partition_table_says_the_same_to_another_reader_as_binary_and_as_csv() {
 
 #[test]
 fn unknown_version_says_what_there_is_and_what_to_do() {
-    let message = Catalogue::embedded().resolve("9.9.9", ChipId::Esp32S3).expect_err("none").to_string();
+    let message =
+        Catalogue::embedded().expect("embedded").application("9.9.9", ChipId::Esp32S3).expect_err("none").to_string();
     assert!(message.contains("`9.9.9` for esp32s3"), "{message}");
     assert!(message.contains("ota-agent-esp32s3-1.5.9, ota-agent-esp32s3-1.6.0"), "{message}");
     assert!(message.contains("brickproof image bump"), "{message}");
@@ -132,7 +135,10 @@ fn unknown_version_says_what_there_is_and_what_to_do() {
 
 #[test]
 fn image_of_another_chip_is_refused_by_name() {
-    let error = Catalogue::embedded().resolve("ota-agent-esp32-1.5.9", ChipId::Esp32C3).expect_err("other chip");
+    let error = Catalogue::embedded()
+        .expect("embedded")
+        .application("ota-agent-esp32-1.5.9", ChipId::Esp32C3)
+        .expect_err("other chip");
     assert!(matches!(error, ImageError::OtherChip { found: ChipId::Esp32, wanted: ChipId::Esp32C3, .. }), "{error}");
 }
 
@@ -140,19 +146,22 @@ fn image_of_another_chip_is_refused_by_name() {
 fn bumped_image_lies_over_the_embedded_ones_and_is_flashed_with_their_bootloader() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("brickproof-images.toml");
-    let embedded = Catalogue::embedded();
-    let old = embedded.resolve("1.5.9", ChipId::Esp32C3).expect("resolves");
-    store(&bump(&old, "1.5.10").expect("bumps"), &path).expect("stores");
-    let catalogue = Catalogue::embedded().with(&path).expect("loads");
-    let new = catalogue.resolve("1.5.10", ChipId::Esp32C3).expect("resolves");
+    let embedded = Catalogue::embedded().expect("embedded");
+    let old = embedded.application("1.5.9", ChipId::Esp32C3).expect("resolves");
+    store(&old.with_version("1.5.10").expect("bumps"), &path).expect("stores");
+    let catalogue = Catalogue::embedded().expect("embedded").with(&path).expect("loads");
+    let new = catalogue.application("1.5.10", ChipId::Esp32C3).expect("resolves");
     assert_eq!((new.name(), new.version()), ("ota-agent-esp32c3-1.5.10", "1.5.10"));
     assert_eq!(new.profile, old.profile);
-    assert_eq!(new.entry.make.as_deref(), Some("brickproof image bump ota-agent-esp32c3-1.5.9 1.5.10"));
+    assert_eq!(
+        new.entry.make.as_deref(),
+        Some("brickproof image bump images/ota-agent-esp32c3-1.5.9.bin 1.5.10 -o images/ota-agent-esp32c3-1.5.10.bin")
+    );
     assert_eq!(catalogue.layout(&new).expect("fits").regions.len(), 4);
     let differing = old.bytes.iter().zip(new.bytes.iter()).filter(|(a, b)| a != b).count();
     // Version field, checksum and SHA-256: no more.
     assert!(differing <= 31 + 1 + 32, "{differing} bytes differ");
-    let again = store(&bump(&old, "1.5.10").expect("bumps"), &path).expect_err("exists").to_string();
+    let again = store(&old.with_version("1.5.10").expect("bumps"), &path).expect_err("exists").to_string();
     assert!(again.contains("has an image `ota-agent-esp32c3-1.5.10` already"), "{again}");
 }
 
@@ -160,25 +169,25 @@ fn bumped_image_lies_over_the_embedded_ones_and_is_flashed_with_their_bootloader
 fn same_version_twice_in_a_project_must_be_named() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("catalogue.toml");
-    let old = Catalogue::embedded().resolve("1.5.9", ChipId::Esp32).expect("resolves");
+    let old = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32).expect("resolves");
     for profile in ["mutant-a", "mutant-b"] {
-        store(&set_profile(&old, profile, "").expect("patches"), &path).expect("stores");
+        store(&old.with_profile(profile, "").expect("patches"), &path).expect("stores");
     }
-    let catalogue = Catalogue::embedded().with(&path).expect("loads");
-    let error = catalogue.resolve("1.5.9", ChipId::Esp32).expect_err("two");
+    let catalogue = Catalogue::embedded().expect("embedded").with(&path).expect("loads");
+    let error = catalogue.application("1.5.9", ChipId::Esp32).expect_err("two");
     let ImageError::Ambiguous { names, .. } = &error else { panic!("{error}") };
     assert_eq!(names, &["ota-agent-esp32-1.5.9-mutant-a", "ota-agent-esp32-1.5.9-mutant-b"]);
-    let mutant = catalogue.resolve(&names[1], ChipId::Esp32).expect("by name");
+    let mutant = catalogue.application(&names[1], ChipId::Esp32).expect("by name");
     assert_eq!(mutant.profile.as_ref().map(|p| p.profile()), Some("mutant-b"));
     // What the project does not have is still found below.
-    assert!(catalogue.resolve("1.6.0", ChipId::Esp32).is_ok());
+    assert!(catalogue.application("1.6.0", ChipId::Esp32).is_ok());
 }
 
 #[test]
 fn too_long_version_or_profile_is_refused_not_cut() {
-    let image = Catalogue::embedded().resolve("1.5.9", ChipId::Esp32).expect("resolves");
+    let image = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32).expect("resolves");
     let long = "1".repeat(32);
-    for error in [bump(&image, &long).expect_err("long"), set_profile(&image, &long, "").expect_err("long")] {
+    for error in [image.with_version(&long).expect_err("long"), image.with_profile(&long, "").expect_err("long")] {
         assert!(
             matches!(error, ImageError::NoApplication { why: PatchError::TooLong { length: 32, limit: 31, .. }, .. }),
             "{error}"
@@ -189,20 +198,20 @@ fn too_long_version_or_profile_is_refused_not_cut() {
 #[test]
 fn changed_file_is_noticed_before_it_is_used() {
     let folder = tempfile::tempdir().expect("folder");
-    build_catalogue(folder.path()).expect("builds");
+    build_all(folder.path()).expect("builds");
     let catalogue = Catalogue::load(&folder.path().join("catalogue.toml")).expect("loads");
     let file = folder.path().join("images/ota-agent-esp32-1.5.9.bin");
     let mut bytes = fs::read(&file).expect("image");
     bytes[90_000] ^= 1;
     fs::write(&file, &bytes).expect("write");
-    let message = catalogue.resolve("1.5.9", ChipId::Esp32).expect_err("changed").to_string();
+    let message = catalogue.application("1.5.9", ChipId::Esp32).expect_err("changed").to_string();
     assert!(message.contains("the SHA-256 of images/ota-agent-esp32-1.5.9.bin is another one"), "{message}");
     bytes.truncate(80_000);
     fs::write(&file, &bytes).expect("write");
-    let message = catalogue.resolve("1.5.9", ChipId::Esp32).expect_err("truncated").to_string();
+    let message = catalogue.application("1.5.9", ChipId::Esp32).expect_err("truncated").to_string();
     assert!(message.contains("has 80000 bytes, not 163888"), "{message}");
     fs::remove_file(&file).expect("remove");
-    let message = catalogue.resolve("1.5.9", ChipId::Esp32).expect_err("gone").to_string();
+    let message = catalogue.application("1.5.9", ChipId::Esp32).expect_err("gone").to_string();
     assert!(message.starts_with("cannot read image"), "{message}");
     assert_eq!(catalogue.check().expect_err("one is wrong").len(), 1);
 }
@@ -210,7 +219,7 @@ fn changed_file_is_noticed_before_it_is_used() {
 /// A catalogue whose entry claims what the file does not hold.
 fn falsified(from: &str, to: &str) -> Result<(), String> {
     let folder = tempfile::tempdir().expect("folder");
-    build_catalogue(folder.path()).expect("builds");
+    build_all(folder.path()).expect("builds");
     let path = folder.path().join("catalogue.toml");
     let text = fs::read_to_string(&path).expect("catalogue");
     assert!(text.contains(from), "{from} is not there to falsify");
@@ -227,7 +236,7 @@ fn entry_that_claims_another_version_chip_profile_or_capability_is_refused() {
         ("chip = \"esp32\"", "chip = \"esp32s3\""),
         ("profile = \"xiaozhi-1.5.9\"", "profile = \"xiaozhi-1.6\""),
         ("project = \"ota-agent\"", "project = \"other\""),
-        ("capabilities = [\"rollback\"]", "capabilities = []"),
+        ("capabilities = [\"bootloader-rollback\", \"anti-rollback\"]", "capabilities = []"),
     ] {
         let message = falsified(from, to).expect_err(to);
         assert!(message.contains("is not what its catalogue says"), "{message}");
@@ -239,12 +248,12 @@ fn missing_bootloader_is_named_with_the_next_step() {
     let message = falsified("flash-with = [\"bootloader-virtual-esp32\", ", "flash-with = [");
     // An application alone is good for serving, so the catalogue is not wrong.
     message.expect("serving needs no bootloader");
-    let image = Catalogue::embedded().resolve("1.5.9", ChipId::Esp32).expect("resolves");
+    let image = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32).expect("resolves");
     let mut alone = image;
     if let Kind::Application { flash_with, .. } = &mut alone.entry.kind {
         flash_with.clear();
     }
-    let error = Catalogue::embedded().layout(&alone).expect_err("no bootloader").to_string();
+    let error = Catalogue::embedded().expect("embedded").layout(&alone).expect_err("no bootloader").to_string();
     assert!(error.contains("its entry names no bootloader") && error.contains("image add BUILD_FOLDER"), "{error}");
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use brickproof::image::{Catalogue, bump, set_profile};
+use brickproof::image::Catalogue;
 use esp_image::chip::ChipId;
 
 /// esptool among the outside tools: in `BRICKPROOF_TOOLS`, or where the test script installs it.
@@ -47,11 +47,11 @@ fn assert_sound(info: &str, chip: ChipId) {
 #[test]
 fn esptool_accepts_every_application_image() {
     let Some(tool) = esptool() else { return };
-    let catalogue = Catalogue::embedded();
+    let catalogue = Catalogue::embedded().expect("embedded");
     let mut seen = 0;
     for entry in catalogue.entries() {
         let Some(software) = entry.software() else { continue };
-        let image = catalogue.resolve(&entry.name, software.chip).expect("resolves");
+        let image = catalogue.application(&entry.name, software.chip).expect("resolves");
         let info = image_info(&tool, &image.bytes);
         assert_sound(&info, image.chip);
         assert!(info.contains("Project name: ota-agent"), "{info}");
@@ -64,9 +64,9 @@ fn esptool_accepts_every_application_image() {
 #[test]
 fn esptool_accepts_every_bootloader() {
     let Some(tool) = esptool() else { return };
-    let catalogue = Catalogue::embedded();
+    let catalogue = Catalogue::embedded().expect("embedded");
     for chip in ChipId::ALL {
-        let image = catalogue.resolve("1.5.9", chip).expect("resolves");
+        let image = catalogue.application("1.5.9", chip).expect("resolves");
         let layout = catalogue.layout(&image).expect("fits");
         assert_sound(&image_info(&tool, &layout.regions[0].bytes), chip);
     }
@@ -75,11 +75,11 @@ fn esptool_accepts_every_bootloader() {
 #[test]
 fn esptool_accepts_patched_images() {
     let Some(tool) = esptool() else { return };
-    let image = Catalogue::embedded().resolve("1.5.9", ChipId::Esp32C3).expect("resolves");
-    let bumped = bump(&image, "1.5.10").expect("bumps");
+    let image = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32C3).expect("resolves");
+    let bumped = image.with_version("1.5.10").expect("bumps");
     let info = image_info(&tool, &bumped.bytes);
     assert_sound(&info, ChipId::Esp32C3);
     assert!(info.contains("App version: 1.5.10"), "{info}");
-    let mutant = set_profile(&bumped, "mutant", "key=value").expect("patches");
+    let mutant = bumped.with_profile("mutant", "key=value").expect("patches");
     assert_sound(&image_info(&tool, &mutant.bytes), ChipId::Esp32C3);
 }

@@ -92,6 +92,12 @@ impl Session {
         Ok(Self { port: port.to_owned(), stub: options.stub, flasher })
     }
 
+    /// The port's path.
+    #[must_use]
+    pub fn port(&self) -> &str {
+        &self.port
+    }
+
     /// Reads what the chip is, and whether it may be written.
     ///
     /// # Errors

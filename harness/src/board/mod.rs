@@ -5,12 +5,16 @@
 //!
 //! What this module must never know: scenarios, expectations, verdicts.
 
+#[expect(clippy::module_inception, reason = "the board itself, among its parts")]
+pub mod board;
 pub mod console_port;
 pub mod flasher;
 pub mod identity;
 pub mod lines;
+pub mod nvs;
 pub mod port;
 pub mod reset;
+pub mod virtual_reset;
 
 mod error;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use esp_image::build::VIRTUAL_IDF;
 use esp_image::partition::{APP, OFFSET, PartitionTable};
 use esp_image::patch;
 use sha2::{Digest, Sha256};
@@ -11,53 +12,62 @@ use sha2::{Digest, Sha256};
 use super::ImageError;
 use super::application::{Application, read_application};
 use super::build_folder::{self, BuildFolder, Placed};
-use super::catalogue::recorded_capabilities;
+use super::catalogue::{Catalogue, recorded_capabilities};
 use super::entry::{Entry, Kind, RunOn};
 use super::parse::is_name;
 use super::patch::file_name;
+use super::reference;
 use super::store::{New, append};
 
-/// What to add, and where to.
-#[derive(Clone, Copy, Debug)]
-pub struct Add<'a> {
-    /// An ESP-IDF build folder, an application .bin or a merged .bin.
-    pub source: &'a Path,
-    /// The ELF file of the same build; a build folder's own is found.
-    pub elf: Option<&'a Path>,
-    /// Name of the image; without it `project-chip-version`.
-    pub name: Option<&'a str>,
-    /// The catalogue file; it is made where there is none.
-    pub catalogue: &'a Path,
+/// What was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Added {
+    /// The application's entry, or the merged image's.
+    pub entry: Entry,
+    /// Entries of what a first flash writes along with it: bootloader, partition table, data.
+    pub parts: Vec<Entry>,
 }
 
-/// IDF version that the reference firmware's images carry: they hold no machine code.
-const VIRTUAL: &str = "brickproof-virtual";
+/// What to add, and where to.
+struct Request<'a> {
+    source: &'a Path,
+    catalogue: &'a Path,
+    elf: Option<&'a Path>,
+    name: Option<&'a str>,
+}
 
-/// Adds images: files are copied beside the catalogue, entries are appended to it.
+/// Adds an ESP-IDF build folder, an application .bin or a merged .bin to a catalogue, which is made where there is none:
+/// files are copied beside it, entries are appended. `elf` is the ELF file of the same build (a build folder's own is
+/// found); without `name` the image is named `project-chip-version`.
 ///
 /// # Errors
 ///
-/// The source is no image or a damaged one, the ELF is of another build, the catalogue has the name already or cannot
-/// be written.
-pub fn add(request: &Add<'_>) -> Result<Vec<Entry>, ImageError> {
-    if let Some(name) = request.name.filter(|name| !is_name(name)) {
+/// `path` holds no image or a damaged one, the ELF is of another build, the catalogue has the name already or cannot be
+/// written.
+pub fn add(path: &Path, catalogue: &Path, elf: Option<&Path>, name: Option<&str>) -> Result<Added, ImageError> {
+    if let Some(name) = name.filter(|name| !is_name(name)) {
         return Err(ImageError::BadName { name: name.to_owned() });
     }
-    let new = if request.source.is_dir() { from_folder(request)? } else { from_file(request)? };
-    append(request.catalogue, &new)?;
-    Ok(new.into_iter().map(|n| n.entry).collect())
+    let request = Request { source: path, catalogue, elf, name };
+    let (first, parts) = if path.is_dir() { from_folder(&request)? } else { (from_file(&request)?, Vec::new()) };
+    let added = Added { entry: first.entry.clone(), parts: parts.iter().map(|p| p.entry.clone()).collect() };
+    let mut new = vec![first];
+    new.extend(parts);
+    append(catalogue, &new)?;
+    Ok(added)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
     fs::read(path).map_err(|source| ImageError::Read { what: "image", path: path.to_owned(), source })
 }
 
-fn from_file(request: &Add<'_>) -> Result<Vec<New>, ImageError> {
+fn from_file(request: &Request<'_>) -> Result<New, ImageError> {
     let bytes = read(request.source)?;
     let what = request.source.display().to_string();
     let Some(parts) = patch::merged_parts(&bytes) else {
         let application = read_application(&bytes, &what)?;
-        return Ok(vec![application_entry(request, &application, bytes, request.elf, Vec::new(), None)?]);
+        let flash_with = flashed_with(request.catalogue, &application)?;
+        return application_entry(request, &application, bytes, request.elf, flash_with, None);
     };
     let application = read_application(&bytes[parts.application..], &what)?;
     let bootloader = application.chip.bootloader_offset().checked_sub(parts.start);
@@ -68,10 +78,35 @@ fn from_file(request: &Add<'_>) -> Result<Vec<New>, ImageError> {
     let kind = Kind::Merged { software: application.software(), offset: parts.start, capabilities };
     let name = name_of(request, &application);
     let elf = request.elf.map(|path| elf_of(path, &application, &what)).transpose()?;
-    Ok(vec![new(&name, kind, &application, bytes, elf, None)])
+    Ok(new(&name, kind, &application, bytes, elf, None))
 }
 
-fn from_folder(request: &Add<'_>) -> Result<Vec<New>, ImageError> {
+/// What an application that comes alone is flashed with: for another version of a project that the catalogue has, what
+/// that is flashed with; for the reference firmware's, what comes with this program. Nothing is known of others: they can
+/// be served.
+fn flashed_with(catalogue: &Path, application: &Application) -> Result<Vec<String>, ImageError> {
+    if is_virtual(application) {
+        return Ok(reference::flash_with(application.chip));
+    }
+    if !catalogue.exists() {
+        return Ok(Vec::new());
+    }
+    let software = application.software();
+    let there = Catalogue::load(catalogue)?;
+    let same = there.entries().filter_map(|entry| match &entry.kind {
+        Kind::Application { software: s, flash_with } if s.project == software.project && s.chip == software.chip => {
+            Some(flash_with.clone()).filter(|names| !names.is_empty())
+        }
+        _ => None,
+    });
+    Ok(same.last().unwrap_or_default())
+}
+
+fn is_virtual(application: &Application) -> bool {
+    application.facts.descriptor.idf_version() == VIRTUAL_IDF
+}
+
+fn from_folder(request: &Request<'_>) -> Result<(New, Vec<New>), ImageError> {
     let BuildFolder { application: placed, bootloader, partition_table, data, capabilities, elf } =
         build_folder::read(request.source)?;
     let fail = |why: String| ImageError::BuildFolder { path: request.source.to_owned(), why };
@@ -119,13 +154,11 @@ fn from_folder(request: &Add<'_>) -> Result<Vec<New>, ImageError> {
     }
     let flash_with = parts.iter().map(|p| p.entry.name.clone()).collect();
     let elf = request.elf.map(Path::to_owned).or(elf);
-    let mut all = vec![application_entry(request, &application, bytes, elf.as_deref(), flash_with, make)?];
-    all.append(&mut parts);
-    Ok(all)
+    Ok((application_entry(request, &application, bytes, elf.as_deref(), flash_with, make)?, parts))
 }
 
 fn application_entry(
-    request: &Add<'_>,
+    request: &Request<'_>,
     application: &Application,
     bytes: Vec<u8>,
     elf: Option<&Path>,
@@ -138,7 +171,7 @@ fn application_entry(
     Ok(new(&name, kind, application, bytes, elf, make))
 }
 
-fn name_of(request: &Add<'_>, application: &Application) -> String {
+fn name_of(request: &Request<'_>, application: &Application) -> String {
     let software = application.software();
     let made = || file_name(&format!("{}-{}-{}", software.project, software.chip, software.version));
     request.name.map_or_else(made, str::to_owned)
@@ -174,7 +207,7 @@ fn new(
     let (time, date) = descriptor.built();
     let run_on = match kind {
         Kind::PartitionTable { .. } | Kind::Data { .. } => RunOn::ALL.into(),
-        _ if descriptor.idf_version() == VIRTUAL => BTreeSet::from([RunOn::Virtual]),
+        _ if is_virtual(application) => BTreeSet::from([RunOn::Virtual]),
         _ => RunOn::real(),
     };
     let entry = Entry {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use esp_image::chip::ChipId;
 use esp_image::descriptor::AppDescriptor;
@@ -27,7 +26,7 @@ pub struct Image {
     /// Its chip.
     pub chip: ChipId,
     /// The application image: what an OTA slot holds and what is served. Of a merged image the application alone.
-    pub bytes: Arc<[u8]>,
+    pub bytes: Vec<u8>,
     /// Its application descriptor.
     pub descriptor: AppDescriptor,
     /// Its profile record, in images of the reference firmware.
@@ -95,13 +94,12 @@ pub struct Catalogue {
 impl Catalogue {
     /// The reference firmware's catalogue, embedded in this program.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// Never in a program whose tests passed: the embedded text is parsed by one.
-    #[must_use]
-    pub fn embedded() -> Self {
-        let entries = parse("embedded catalogue", embedded::CATALOGUE).expect("embedded catalogue is valid");
-        Self { layers: vec![Layer { place: Place::Embedded, entries }] }
+    /// Never in a program whose tests passed: one of them reads it.
+    pub fn embedded() -> Result<Self, ImageError> {
+        let entries = parse("(embedded)", embedded::CATALOGUE)?;
+        Ok(Self { layers: vec![Layer { place: Place::Embedded, entries }] })
     }
 
     /// The catalogue of a file alone.
@@ -140,7 +138,7 @@ impl Catalogue {
     /// # Errors
     ///
     /// There is none, or more than one; it is for another chip; it is not what the catalogue says.
-    pub fn resolve(&self, wanted: &str, chip: ChipId) -> Result<Image, ImageError> {
+    pub fn application(&self, wanted: &str, chip: ChipId) -> Result<Image, ImageError> {
         for layer in self.layers.iter().rev() {
             if let Some(entry) = layer.entries.iter().find(|e| e.name == wanted && e.software().is_some()) {
                 return Self::image(layer, entry, Some(chip));
@@ -203,7 +201,7 @@ impl Catalogue {
         Ok(Image {
             entry: entry.clone(),
             chip,
-            bytes: bytes[..end].into(),
+            bytes: bytes[..end].to_vec(),
             descriptor: facts.descriptor,
             profile: facts.profile,
             run_on: entry.run_on.clone(),

@@ -53,11 +53,11 @@ impl BootloaderCapability {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Rollback, Self::AntiRollback];
 
-    /// Name as catalogues write it.
+    /// Name as catalogues write it; scenarios require it by the same one.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Rollback => "rollback",
+            Self::Rollback => "bootloader-rollback",
             Self::AntiRollback => "anti-rollback",
         }
     }
@@ -171,6 +171,12 @@ impl Entry {
             Kind::Bootloader { chip, .. } => Some(*chip),
             Kind::PartitionTable { .. } | Kind::Data { .. } => None,
         }
+    }
+
+    /// Version of the application in it.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.software().map(|s| s.version.as_str())
     }
 
     /// The entry as a `[[image]]` table.

@@ -137,7 +137,7 @@ impl Catalogue {
         let application = boots_first(&table).ok_or_else(|| {
             no_layout(image, "its partition table has neither a factory application nor an OTA slot".to_owned())
         })?;
-        regions.push(region(application.label(), application.offset, image.bytes.to_vec()));
+        regions.push(region(application.label(), application.offset, image.bytes.clone()));
         if let Some((label, blank)) = blank_otadata(&table) {
             let length = usize::try_from(blank.end - blank.start).unwrap_or(0);
             regions.push(region(&label, blank.start, vec![0xff; length]));

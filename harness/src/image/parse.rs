@@ -311,9 +311,9 @@ mod tests {
 
     #[test]
     fn key_of_another_kind_is_refused_rather_than_ignored() {
-        let (message, place, _) = refused(&entry_text(|t| t + "capabilities = [\"rollback\"]\n"));
+        let (message, place, _) = refused(&entry_text(|t| t + "capabilities = [\"bootloader-rollback\"]\n"));
         assert_eq!(message, "`capabilities` has no meaning for an image of kind application");
-        assert_eq!(place, "[\"rollback\"]");
+        assert_eq!(place, "[\"bootloader-rollback\"]");
         let (message, ..) = refused(&entry_text(|t| t.replace("\"application\"", "\"bootloader\"")));
         assert_eq!(message, "`project` has no meaning for an image of kind bootloader");
     }

@@ -66,10 +66,9 @@ pub fn reference_files() -> Vec<ReferenceFile> {
                 project: "ota-agent".to_owned(),
                 profile: Some(profile.to_owned()),
             };
-            let flash_with = vec![bootloader(chip), TABLE.to_owned()];
             put(
                 format!("ota-agent-{chip}-{version}"),
-                Kind::Application { software, flash_with },
+                Kind::Application { software, flash_with: flash_with(chip) },
                 BTreeSet::from([RunOn::Virtual]),
                 "descriptor and profile record of the reference firmware before seeded filler; the virtual board runs \
                  firmware-images/ota-agent compiled for the host",
@@ -78,10 +77,10 @@ pub fn reference_files() -> Vec<ReferenceFile> {
         }
         put(
             bootloader(chip),
-            Kind::Bootloader { chip, version: None, capabilities: BTreeSet::from([BootloaderCapability::Rollback]) },
+            Kind::Bootloader { chip, version: None, capabilities: BootloaderCapability::ALL.into() },
             BTreeSet::from([RunOn::Virtual]),
             "bootloader record before seeded filler; the virtual board boots as the record says",
-            AppImage::virtual_bootloader(chip, BootloaderRecord { rollback: true, anti_rollback: false }).bytes(),
+            AppImage::virtual_bootloader(chip, BootloaderRecord { rollback: true, anti_rollback: true }).bytes(),
         );
     }
     put(
@@ -99,11 +98,16 @@ pub fn reference_files() -> Vec<ReferenceFile> {
     files
 }
 
+/// What a first flash writes along with an image for the virtual board.
+pub(super) fn flash_with(chip: ChipId) -> Vec<String> {
+    vec![bootloader(chip), TABLE.to_owned()]
+}
+
 fn bootloader(chip: ChipId) -> String {
     format!("bootloader-virtual-{chip}")
 }
 
-/// What [`build_catalogue`] did with a file.
+/// What [`build_all`] did with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     /// Path.
@@ -112,12 +116,19 @@ pub struct Built {
     pub changed: bool,
 }
 
+impl std::fmt::Display for Built {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let what = if self.changed { "written" } else { "unchanged" };
+        write!(f, "{} {what}", self.path.display())
+    }
+}
+
 /// Writes the reference catalogue and its images into a folder; what is right already is left alone.
 ///
 /// # Errors
 ///
 /// A file cannot be written.
-pub fn build_catalogue(folder: &Path) -> Result<Vec<Built>, ImageError> {
+pub fn build_all(folder: &Path) -> Result<Vec<Built>, ImageError> {
     reference_files()
         .into_iter()
         .map(|file| {

@@ -81,11 +81,11 @@ pub(super) fn append(catalogue: &Path, new: &[New]) -> Result<(), ImageError> {
     write("image catalogue", catalogue, text.as_bytes())
 }
 
-/// Puts an image (as [`super::bump`] and [`super::set_profile`] make them) into a project's catalogue.
+/// Puts an image (as [`Image::with_version`] and [`Image::with_profile`] make them) into a project's catalogue.
 ///
 /// # Errors
 ///
 /// The catalogue has one of that name, cannot be understood or written.
 pub fn store(image: &Image, catalogue: &Path) -> Result<(), ImageError> {
-    append(catalogue, &[New { entry: image.entry.clone(), bytes: image.bytes.to_vec(), elf: None }])
+    append(catalogue, &[New { entry: image.entry.clone(), bytes: image.bytes.clone(), elf: None }])
 }

@@ -3,47 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::timeline::{Event, EventKind, Side, describe};
+pub use crate::verdict::Status;
 
 /// Version of the JSON form; raised when a reader of the former could misread the new one.
 pub const FORMAT: u32 = 1;
-
-/// A run's outcome for one scenario or expectation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// The firmware is sound as far as this scenario goes.
-    Pass,
-    /// The board cannot do what the scenario requires, or configuration left it out.
-    Skip,
-    /// The firmware misbehaved.
-    Fail,
-    /// The rig misbehaved: nothing can be said of the firmware.
-    Error,
-}
-
-impl Status {
-    /// The word for tables.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Skip => "skip",
-            Self::Fail => "fail",
-            Self::Error => "error",
-        }
-    }
-
-    /// A sign that stands for the word where colour must not be the only one.
-    #[must_use]
-    pub fn sign(self) -> &'static str {
-        match self {
-            Self::Pass => "✓",
-            Self::Skip => "–",
-            Self::Fail => "✗",
-            Self::Error => "!",
-        }
-    }
-}
 
 /// A whole report.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A typed device event. The serialised form (`event` is the kebab-case name, the fields beside it) is what dialect
 /// rules produce from their named groups and what scenario patterns match against.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum DeviceEvent {
     /// The ROM's reset banner (`rst:0x1 (POWERON)`).
@@ -169,7 +169,7 @@ pub enum DeviceEvent {
 }
 
 /// Why the bootloader refused an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusedBecause {
     /// Magic byte is not 0xE9.

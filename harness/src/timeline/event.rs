@@ -107,7 +107,7 @@ pub enum WaitOutcome {
 
 /// What the harness did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "kebab-case", rename_all_fields = "kebab-case")]
+#[serde(tag = "action", rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
 pub enum Action {
     /// The run of a scenario began; the board's facts.
     RunStarted {

@@ -5,7 +5,9 @@
 mod describe;
 mod device_event;
 mod event;
+mod recorder;
 
 pub use describe::{Side, describe};
 pub use device_event::{DeviceEvent, RefusedBecause};
 pub use event::{Action, ConsoleLine, DeviceTime, Event, EventKind, RigEvent, WaitOutcome};
+pub use recorder::Timeline;

@@ -1,0 +1,145 @@
+use std::path::Path;
+
+use super::*;
+use crate::diagnose::{CauseKind, Confidence};
+use crate::dialect;
+
+fn xiaozhi() -> Arc<Dialect> {
+    Arc::new(dialect::embedded("xiaozhi").expect("embedded"))
+}
+
+fn of(console: &[u8], server: Option<&str>) -> Analysis {
+    let server = server.map(|url| Url::parse(url).expect("a URL"));
+    analyze(console, xiaozhi(), server.as_ref()).expect("read")
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/consoles").join(name);
+    std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+#[test]
+fn wrong_port_case() {
+    insta::assert_snapshot!(render(&of(&fixture("wrong-port-1.5.9.log"), None)));
+}
+
+#[test]
+fn wrong_port_case_with_the_server_known() {
+    let server = Some("http://192.168.88.200:8002/xiaozhi/ota/");
+    insta::assert_snapshot!(render(&of(&fixture("wrong-port-1.5.9.log"), server)));
+}
+
+#[test]
+fn every_console_kept_is_read_as_it_was() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/consoles");
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .expect("fixtures/consoles")
+        .map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.ends_with(".log"))
+        .collect();
+    names.sort_unstable();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        insta::assert_snapshot!(
+            format!("console-{}", name.trim_end_matches(".log")),
+            render(&of(&fixture(&name), None))
+        );
+    }
+}
+
+#[test]
+fn ten_tries_are_constant_and_the_device_gives_up() {
+    let analysis = of(&fixture("wrong-port-ten-tries-1.5.9.log"), None);
+    let [ladder] = &analysis.summary.ladders[..] else { panic!("{:?}", analysis.summary.ladders) };
+    assert_eq!(ladder.count, 9);
+    assert_eq!(ladder.announced, Law::Constant { ms: 60_000 });
+    assert_eq!(ladder.measured, Law::Constant { ms: 60_000 });
+    assert!(analysis.summary.exhausted_line.is_some());
+    assert_eq!(analysis.causes[0].kind, CauseKind::WrongPort);
+    assert!(analysis.causes[0].sentence.contains("10 times and the device gave up"), "{}", analysis.causes[0].sentence);
+}
+
+#[test]
+fn the_doubling_of_newer_firmware_is_found() {
+    let analysis = of(&fixture("wrong-port-doubling-1.6.log"), None);
+    let ladder = &analysis.summary.ladders[0];
+    assert_eq!(ladder.announced, Law::Doubling { first_ms: 10_000, cap_ms: None });
+    assert_eq!(ladder.measured, Law::Doubling { first_ms: 10_007, cap_ms: None });
+    assert_eq!(analysis.causes[0].kind, CauseKind::WrongPort);
+}
+
+#[test]
+fn a_case_that_the_operator_cured_says_so() {
+    let mut console = fixture("wrong-port-1.5.9.log");
+    console.extend_from_slice(&fixture("healthy-update-esp32c3.log"));
+    let analysis = of(&console, None);
+    let cause = &analysis.causes[0];
+    assert_eq!(cause.kind, CauseKind::WrongPort);
+    assert!(cause.resolved.as_ref().is_some_and(|line| line.text.contains("Marking firmware as valid")), "{cause:?}");
+}
+
+#[test]
+fn a_healthy_update_has_no_cause() {
+    assert_eq!(of(&fixture("healthy-update-esp32c3.log"), None).causes, []);
+}
+
+#[test]
+fn the_analysis_is_the_same_in_any_pieces_and_as_json() {
+    struct OneByte<'a>(&'a [u8]);
+    impl Read for OneByte<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let n = self.0.len().min(into.len()).min(1);
+            into[..n].copy_from_slice(&self.0[..n]);
+            self.0 = &self.0[n..];
+            Ok(n)
+        }
+    }
+    let console = fixture("rollback-after-crash-esp32c3.log");
+    let whole = of(&console, None);
+    assert_eq!(analyze(OneByte(&console), xiaozhi(), None).expect("read"), whole);
+    let mut out = Vec::new();
+    run(&console[..], xiaozhi(), None, Format::Json, &mut out).expect("written");
+    assert_eq!(serde_json::from_slice::<Analysis>(&out).expect("JSON"), whole);
+}
+
+#[test]
+fn an_empty_and_a_foreign_console_say_so() {
+    assert!(render(&of(b"", None)).starts_with("The console is empty."));
+    assert!(render(&of(b"hello\n", None)).starts_with("No line of this console"));
+}
+
+#[test]
+fn lists_stay_bounded_on_an_endless_console() {
+    let mut console = Vec::new();
+    for n in 0..5000_u32 {
+        console.extend_from_slice(
+            format!(
+                "rst:0xc (SW_CPU_RESET),boot:0x12 (SPI_FAST_FLASH_BOOT)\n\
+                 I (5) EspHttp: Opening HTTP connection to http://host{n}/\n\
+                 E (6) EspHttp: Failed: ESP_ERR_NUMBER_{n}\n\
+                 W (7) Application: Check new version failed, retry in 60 seconds (1/10)\n\
+                 abort() was called at PC 0x400d1234 on core 0\n"
+            )
+            .as_bytes(),
+        );
+    }
+    let analysis = of(&console, None);
+    assert_eq!((analysis.summary.resets, analysis.summary.retries, analysis.summary.crash_count), (5000, 5000, 5000));
+    assert_eq!(analysis.summary.boots.len(), 100);
+    assert!(render(&analysis).len() < 20_000);
+}
+
+#[test]
+fn a_console_with_flipped_bytes_is_still_read() {
+    let mut state = 1_u32;
+    let mut console = fixture("rollback-after-crash-esp32c3.log");
+    // Flips bytes of a real console: damaged headers, numbers and banners, not only noise.
+    for round in 0..60 {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let at = (state >> 8) as usize % console.len();
+        console[at] = state.to_le_bytes()[3];
+        let analysis = of(&console, None);
+        assert!(!render(&analysis).is_empty(), "round {round}");
+        assert!(analysis.causes.iter().all(|cause| cause.confidence <= Confidence::Possible));
+    }
+}

@@ -1,0 +1,156 @@
+//! A checked dialect, and how it reads a line.
+
+use regex::{Regex, RegexSet};
+use serde_json::{Map, Value};
+
+use crate::esp_err;
+use crate::timeline::{ConsoleLine, DeviceEvent};
+
+use super::convert::Conversion;
+use super::raw::On;
+
+/// Rules that turn console lines into device events.
+#[derive(Clone, Debug)]
+pub struct Dialect {
+    name: String,
+    pub(super) rules: Vec<Rule>,
+    message: Table,
+    line: Table,
+}
+
+/// One checked rule.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) name: String,
+    pub(super) on: On,
+    pub(super) tag: Option<Regex>,
+    pub(super) levels: Option<String>,
+    pub(super) pattern: Regex,
+    pub(super) event: String,
+    pub(super) constants: Map<String, Value>,
+    pub(super) groups: Vec<Group>,
+    /// The event has a `message` field that neither a group nor a constant fills: the line's own words do.
+    pub(super) takes_message: bool,
+}
+
+/// What a capture group fills.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub(super) index: usize,
+    pub(super) field: String,
+    pub(super) conversion: Conversion,
+}
+
+/// All patterns that look at the same text, matched in one pass.
+#[derive(Clone, Debug)]
+struct Table {
+    set: RegexSet,
+    /// Which rule each pattern of the set belongs to.
+    rules: Vec<usize>,
+}
+
+impl Table {
+    fn new(rules: &[Rule], on: On) -> Result<Self, regex::Error> {
+        let (indices, patterns): (Vec<_>, Vec<_>) = rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.on == on)
+            .map(|(index, rule)| (index, rule.pattern.as_str()))
+            .unzip();
+        Ok(Self { set: RegexSet::new(patterns)?, rules: indices })
+    }
+
+    fn matches<'a>(&'a self, text: &str) -> impl Iterator<Item = usize> + 'a {
+        self.set.matches(text).into_iter().map(|pattern| self.rules[pattern])
+    }
+}
+
+impl Dialect {
+    /// # Errors
+    /// When the patterns together are larger than the regex engine allows.
+    pub(super) fn new(name: String, rules: Vec<Rule>) -> Result<Self, regex::Error> {
+        let (message, line) = (Table::new(&rules, On::Message)?, Table::new(&rules, On::Line)?);
+        Ok(Self { name, rules, message, line })
+    }
+
+    /// The name that the file gives.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a line says the device did, in the order of the rules. A rule whose captures do not fit the event (a number
+    /// beyond its type) gives nothing, and an error without name or number gives way to one with.
+    #[must_use]
+    pub fn read(&self, line: &ConsoleLine) -> Vec<DeviceEvent> {
+        let mut matched: Vec<usize> = self.line.matches(&line.text).collect();
+        if let Some(message) = &line.message {
+            matched.extend(self.message.matches(message));
+        }
+        matched.sort_unstable();
+        let mut events = Vec::new();
+        for event in matched.into_iter().filter_map(|index| self.rules[index].read(line)) {
+            // Two rules may say the same of one line: it happened once.
+            if !events.contains(&event) {
+                events.push(event);
+            }
+        }
+        if events.iter().any(|event| is_error(event, true)) {
+            events.retain(|event| !is_error(event, false));
+        }
+        events
+    }
+}
+
+impl Rule {
+    /// The event, if the line is one for this rule.
+    pub(super) fn read(&self, line: &ConsoleLine) -> Option<DeviceEvent> {
+        if let Some(levels) = &self.levels {
+            line.level.filter(|level| levels.contains(*level))?;
+        }
+        if let Some(tag) = &self.tag {
+            line.tag.as_ref().filter(|found| tag.is_match(found))?;
+        }
+        let text = match self.on {
+            On::Message => line.message.as_deref()?,
+            On::Line => &line.text,
+        };
+        let captures = self.pattern.captures(text)?;
+        let mut fields = self.constants.clone();
+        fields.insert("event".to_owned(), Value::from(self.event.as_str()));
+        for group in &self.groups {
+            if let Some(found) = captures.get(group.index)
+                && let Some(value) = group.conversion.apply(found.as_str())
+            {
+                fields.insert(group.field.clone(), value);
+            }
+        }
+        if self.takes_message {
+            let words = line.message.as_deref().unwrap_or(&line.text);
+            fields.insert("message".to_owned(), Value::from(words));
+        }
+        serde_json::from_value(Value::Object(fields)).ok().map(complete)
+    }
+}
+
+/// Whether an event is an error that is (or is not) named or numbered.
+fn is_error(event: &DeviceEvent, known: bool) -> bool {
+    match event {
+        DeviceEvent::Error { name, code, errno, status, .. } => {
+            (name.is_some() || code.is_some() || errno.is_some() || status.is_some()) == known
+        }
+        _ => false,
+    }
+}
+
+/// An error known by name also gets its number, and the other way round.
+fn complete(event: DeviceEvent) -> DeviceEvent {
+    match event {
+        DeviceEvent::Error { name, code, errno, status, message } => {
+            let known = name.as_deref().and_then(esp_err::code_of);
+            let name = name.or_else(|| code.and_then(esp_err::name_of).map(str::to_owned));
+            DeviceEvent::Error { name, code: code.or(known), errno, status, message }
+        }
+        other => other,
+    }
+}

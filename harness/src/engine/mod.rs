@@ -1,0 +1,217 @@
+//! The engine: drives a scenario over a rig and puts everything that happens on the timeline.
+//!
+//! It takes part in the run's clock: a wait ends only when nothing that came before its limit is left unread.
+//!
+//! What this module must never know: how boards are reached, how faults are made, what verdicts follow.
+
+mod rig;
+
+pub use rig::{Incoming, Rig, RigError};
+
+use std::time::Duration;
+
+use crate::console::ConsoleReader;
+use crate::judge::{self, Facts, Matcher};
+use crate::scenario::model::{Scenario, Step, StepAction};
+use crate::timeline::{Action, DeviceTime, EventKind, RigEvent, Timeline, WaitOutcome};
+
+/// A run of more events than this has run away.
+const MAX_EVENTS: usize = 400_000;
+/// Clocks that drift apart by more than this are a finding.
+const DRIFT_PER_MILLE: i64 = 20;
+/// Drift is measured over boots of at least this length: shorter ones tell nothing.
+const DRIFT_OVER_MS: u64 = 30_000;
+/// An expectation whose window has not begun when the steps are done is waited for at most this long.
+const LATE_WINDOW: Duration = Duration::from_secs(600);
+
+/// Runs a scenario to its end. Whatever goes wrong with the rig is on the timeline afterwards, as is the end.
+pub async fn run(
+    scenario: &Scenario,
+    facts: &Facts,
+    rig: &mut dyn Rig,
+    reader: ConsoleReader,
+    timeline: &mut Timeline<'_>,
+    started: Action,
+) {
+    let mut engine = Engine { scenario, facts, rig, reader, timeline };
+    engine.timeline.record(engine.rig.now(), None, EventKind::Action(started));
+    if let Err(stop) = engine.drive().await {
+        match stop {
+            Stop::Rig(error) => engine.tell_rig(RigEvent::Error { message: error.to_string() }),
+            Stop::Runaway(event) => engine.tell_rig(event),
+        }
+    }
+    engine.end().await;
+}
+
+/// Why a run stops early.
+enum Stop {
+    Rig(RigError),
+    Runaway(RigEvent),
+}
+
+impl From<RigError> for Stop {
+    fn from(error: RigError) -> Self {
+        Self::Rig(error)
+    }
+}
+
+struct Engine<'e, 's> {
+    scenario: &'e Scenario,
+    facts: &'e Facts,
+    rig: &'e mut dyn Rig,
+    reader: ConsoleReader,
+    timeline: &'e mut Timeline<'s>,
+}
+
+impl Engine<'_, '_> {
+    async fn drive(&mut self) -> Result<(), Stop> {
+        let actions = self.rig.start(self.scenario).await?;
+        self.tell_actions(actions);
+        for (index, step) in self.scenario.steps.iter().enumerate() {
+            self.step(index, step).await?;
+        }
+        self.observe().await
+    }
+
+    async fn step(&mut self, index: usize, step: &Step) -> Result<(), Stop> {
+        let begun = self.rig.now();
+        let action = Action::StepStarted { step: index, name: step.name.clone() };
+        let mut seen = self.timeline.record(begun, None, EventKind::Action(action)) + 1;
+        for action in &step.actions {
+            if let StepAction::Wait(time) = action {
+                let until = self.rig.now() + *time;
+                while self.take(until).await? {}
+            } else {
+                let actions = self.rig.act(action).await?;
+                self.tell_actions(actions);
+            }
+        }
+        let Some(wait) = &step.until else { return Ok(()) };
+        let mut matcher = Matcher::new(wait.pattern.clone(), wait.count);
+        let limit = begun + wait.within;
+        let outcome = loop {
+            let met =
+                self.timeline.events()[usize::try_from(seen).unwrap_or(usize::MAX)..].iter().any(|e| matcher.feed(e));
+            seen = self.timeline.events().len() as u64;
+            if met {
+                break WaitOutcome::Met;
+            }
+            if !self.take(limit).await? {
+                break WaitOutcome::TimedOut;
+            }
+        };
+        self.timeline.record(self.rig.now(), None, EventKind::Wait { step: index, outcome });
+        Ok(())
+    }
+
+    /// Watches until no further event could change any verdict.
+    async fn observe(&mut self) -> Result<(), Stop> {
+        let begun = self.rig.now();
+        loop {
+            let now = nanos(self.rig.now());
+            if judge::is_settled(self.scenario, self.timeline.events(), self.facts, now) {
+                return Ok(());
+            }
+            let late = nanos(begun + LATE_WINDOW.min(self.scenario.device_time));
+            let end = judge::horizon(self.scenario, self.timeline.events()).filter(|end| *end > now).unwrap_or(late);
+            if now >= end || !self.take(Duration::from_nanos(end)).await? && now >= late {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the next thing that comes, or lets the limit pass. True when something came.
+    async fn take(&mut self, limit: Duration) -> Result<bool, Stop> {
+        let left = limit.saturating_sub(self.rig.now());
+        let incoming = tokio::select! {
+            biased;
+            incoming = self.rig.next() => incoming?,
+            () = tokio::time::sleep(left) => return Ok(false),
+        };
+        self.tell(incoming);
+        if self.timeline.events().len() > MAX_EVENTS {
+            let consoles =
+                |e: &&crate::timeline::Event| matches!(e.kind, EventKind::Console(_) | EventKind::Device { .. });
+            let device = self.timeline.events().iter().filter(consoles).count() * 2 > MAX_EVENTS;
+            let message = format!("more than {MAX_EVENTS} events: the run was ended");
+            return Err(Stop::Runaway(RigEvent::Runaway { device, message }));
+        }
+        Ok(true)
+    }
+
+    fn tell(&mut self, incoming: Incoming) {
+        match incoming {
+            Incoming::Console { at, bytes } => {
+                for read in self.reader.feed(&bytes) {
+                    self.tell_line(at, read);
+                }
+            }
+            Incoming::Server { at, event } => {
+                self.timeline.record(at, None, EventKind::Server(event));
+            }
+            Incoming::Rig { at, event } => {
+                self.timeline.record(at, None, EventKind::Rig(event));
+            }
+        }
+    }
+
+    fn tell_line(&mut self, at: Duration, (line, device, events): crate::console::ReadLine) {
+        let line = self.timeline.record(at, device, EventKind::Console(line));
+        for event in events {
+            self.timeline.record(at, device, EventKind::Device { line, event });
+        }
+    }
+
+    fn tell_actions(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            self.timeline.record(self.rig.now(), None, EventKind::Action(action));
+        }
+    }
+
+    fn tell_rig(&mut self, event: RigEvent) {
+        self.timeline.record(self.rig.now(), None, EventKind::Rig(event));
+    }
+
+    async fn end(&mut self) {
+        let at = self.rig.now();
+        for read in self.reader.flush() {
+            self.tell_line(at, read);
+        }
+        if let Some(per_mille) = drift(self.timeline.events()) {
+            self.tell_rig(RigEvent::ClockDrift { per_mille });
+        }
+        self.timeline.record(at, None, EventKind::Action(Action::RunEnded));
+        for event in self.rig.stop().await {
+            self.tell(event);
+        }
+    }
+}
+
+/// How far the device's clock is off against the run's, in per mille, where that is worth telling.
+fn drift(events: &[crate::timeline::Event]) -> Option<i64> {
+    let mut boot: Option<(DeviceTime, u64)> = None;
+    let mut worst = None;
+    for event in events {
+        let Some(device) = event.device else { continue };
+        match boot {
+            Some((first, at_ns)) if first.boot == device.boot => {
+                let by_device = device.ms.saturating_sub(first.ms);
+                let by_host = event.at_ns.saturating_sub(at_ns) / 1_000_000;
+                if by_host >= DRIFT_OVER_MS {
+                    let (by_device, by_host) = (i64::try_from(by_device).ok()?, i64::try_from(by_host).ok()?);
+                    worst = Some((by_device - by_host) * 1000 / by_host);
+                }
+            }
+            _ => boot = Some((device, event.at_ns)),
+        }
+    }
+    worst.filter(|per_mille| per_mille.abs() > DRIFT_PER_MILLE)
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What the engine asks of a rig: a board, an OTA server, and their events.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ota_server::event::ServerEvent;
+
+use crate::scenario::model::{Scenario, StepAction};
+use crate::timeline::{Action, RigEvent};
+
+/// The rig failed: no verdict on the firmware is possible.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct RigError(pub String);
+
+impl From<crate::board::BoardError> for RigError {
+    fn from(error: crate::board::BoardError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for RigError {
+    fn from(error: std::io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// Something that happened, stamped on the run's clock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Incoming {
+    /// Bytes of the console.
+    Console {
+        /// When they were read.
+        at: Duration,
+        /// The bytes.
+        bytes: Vec<u8>,
+    },
+    /// The server saw or did something.
+    Server {
+        /// When.
+        at: Duration,
+        /// What.
+        event: ServerEvent,
+    },
+    /// The rig has something to tell.
+    Rig {
+        /// When.
+        at: Duration,
+        /// What.
+        event: RigEvent,
+    },
+}
+
+/// A board and an OTA server that a scenario runs on.
+#[async_trait(?Send)]
+pub trait Rig {
+    /// The run's clock.
+    fn now(&self) -> Duration;
+
+    /// Flashes, provisions, sets offer and faults, attaches the console and lets the board boot.
+    ///
+    /// # Errors
+    ///
+    /// Whatever of the rig fails.
+    async fn start(&mut self, scenario: &Scenario) -> Result<Vec<Action>, RigError>;
+
+    /// Does one of a step's actions; [`StepAction::Wait`] is the engine's own.
+    ///
+    /// # Errors
+    ///
+    /// Whatever of the rig fails.
+    async fn act(&mut self, action: &StepAction) -> Result<Vec<Action>, RigError>;
+
+    /// Waits for the next thing that happens. Must be safe to drop: nothing is lost when the engine stops waiting.
+    ///
+    /// # Errors
+    ///
+    /// The board's port is gone, bytes got stuck.
+    async fn next(&mut self) -> Result<Incoming, RigError>;
+
+    /// Ends the run: what the server still had to tell.
+    async fn stop(&mut self) -> Vec<Incoming>;
+}

@@ -1,0 +1,296 @@
+//! The rig: a board and an OTA server behind the engine's trait.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use esp_image::chip::ChipId;
+use esp_image::partition::{self, PartitionTable};
+use ota_server::plan::FaultRule;
+use ota_server::server::{Offer, OtaServer, Stamped};
+use tokio::sync::mpsc::UnboundedReceiver;
+use virtual_time::{InFlight, RunClock};
+
+use crate::board::board::Board;
+use crate::board::flasher::{Region, Session, Written};
+use crate::board::nvs::{self, NvsItem, NvsValue};
+use crate::engine::{Incoming, Rig, RigError};
+use crate::firmware_file::FirmwareFile;
+use crate::image::Catalogue;
+use crate::scenario::model::{Scenario, StepAction, Template};
+use crate::timeline::{Action, RigEvent};
+
+/// Where the device's network is and what it is called there.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// This host's address, as the device sees it.
+    pub host: Ipv4Addr,
+    /// The OTA server's port, as the device sees it.
+    pub port: u16,
+}
+
+/// A board and a server.
+pub struct BoardRig<'r> {
+    /// The run's clock.
+    pub clock: RunClock,
+    /// The run's registry: what got stuck there is the rig's failure.
+    pub in_flight: InFlight,
+    /// The board.
+    pub board: Board,
+    /// Its chip.
+    pub chip: ChipId,
+    /// The server, until the run stops.
+    pub server: Option<OtaServer>,
+    /// What the server tells.
+    pub server_events: UnboundedReceiver<Stamped>,
+    /// Images.
+    pub catalogue: &'r Catalogue,
+    /// The firmware file: NVS keys.
+    pub firmware: &'r FirmwareFile,
+    /// Values that must not be shown: Wi-Fi credentials of a real board.
+    pub credentials: Vec<NvsItem>,
+}
+
+impl BoardRig<'_> {
+    fn error(error: impl std::fmt::Display) -> RigError {
+        RigError(error.to_string())
+    }
+
+    fn items(&self, keys: &std::collections::BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
+        keys.iter()
+            .map(|(name, value)| {
+                let key = self.firmware.nvs_key(name).ok_or_else(|| {
+                    RigError(format!("the firmware file names no NVS key for {name:?}; add it under [nvs]"))
+                })?;
+                Ok(NvsItem {
+                    namespace: key.namespace.clone(),
+                    key: key.key.clone(),
+                    value: NvsValue::Text(value.0.clone()),
+                })
+            })
+            .collect()
+    }
+
+    async fn offer(&mut self, version: Option<&str>) -> Result<Action, RigError> {
+        let offer = match version {
+            None => None,
+            Some(version) => {
+                let image = self.catalogue.application(version, self.chip).map_err(Self::error)?;
+                let version = image.version().to_owned();
+                Some(Offer {
+                    file_name: format!("{}.bin", image.entry.name),
+                    version,
+                    bytes: image.bytes.into(),
+                    force: false,
+                })
+            }
+        };
+        let told = offer.as_ref().map(|o| o.version.clone());
+        if let Some(server) = &self.server {
+            server.offer(offer);
+        }
+        Ok(Action::Offered { version: told })
+    }
+
+    async fn set_faults(&mut self, faults: &[FaultRule]) -> Result<Action, RigError> {
+        if let Some(server) = &mut self.server {
+            server.set_plan(faults.to_vec()).await?;
+        }
+        let faults = faults.iter().map(describe_rule).collect();
+        Ok(Action::FaultsSet { faults })
+    }
+
+    /// Writes keys into the NVS partition of a board whose flash holds a partition table.
+    async fn provision(&mut self, items: Vec<NvsItem>) -> Result<Action, RigError> {
+        let keys = told_keys(&items);
+        self.board
+            .flash_session(move |session| {
+                let table = session.read(partition::OFFSET, 0x1000)?;
+                let (offset, size) = nvs_partition(session, &table)?;
+                let old = session.read(offset, size)?;
+                let region = nvs_region(session, offset, old, &items)?;
+                session.write(&[region]).map(drop)
+            })
+            .await?;
+        Ok(Action::Provisioned { keys })
+    }
+}
+
+fn told_keys(items: &[NvsItem]) -> Vec<(String, String)> {
+    items
+        .iter()
+        .map(|item| {
+            let value = match &item.value {
+                NvsValue::Text(text) => text.clone(),
+                NvsValue::I32(n) => n.to_string(),
+                NvsValue::U8(n) => n.to_string(),
+            };
+            (format!("{}/{}", item.namespace, item.key), value)
+        })
+        .collect()
+}
+
+fn nvs_failed(session: &Session, why: &dyn std::fmt::Display) -> crate::board::BoardError {
+    crate::board::BoardError::Flash {
+        doing: "provision the NVS partition".to_owned(),
+        port: session.port().to_owned(),
+        why: why.to_string(),
+    }
+}
+
+fn nvs_partition(session: &Session, table: &[u8]) -> Result<(u32, u32), crate::board::BoardError> {
+    let table = PartitionTable::parse(table).map_err(|e| nvs_failed(session, &e))?;
+    let found = table
+        .find(partition::DATA, partition::NVS)
+        .ok_or_else(|| nvs_failed(session, &"the partition table has no NVS partition"))?;
+    Ok((found.offset, found.size))
+}
+
+fn nvs_region(
+    session: &Session,
+    offset: u32,
+    old: Vec<u8>,
+    items: &[NvsItem],
+) -> Result<Region, crate::board::BoardError> {
+    let bytes = nvs::with_items(old, items).map_err(|e| nvs_failed(session, &e))?;
+    Ok(Region { label: "nvs".to_owned(), offset, bytes })
+}
+
+/// A fault rule in one line.
+fn describe_rule(rule: &FaultRule) -> String {
+    let fault = serde_json::to_value(rule).unwrap_or_default();
+    let mut parts = Vec::new();
+    if let Some(fault) = fault["fault"].as_object() {
+        for (name, parameters) in fault {
+            parts.push(format!("{name} {parameters}"));
+        }
+    } else {
+        parts.push(rule.fault.name().to_owned());
+    }
+    for limit in ["port", "on", "path", "from", "count"] {
+        if let Some(value) = fault.get(limit) {
+            parts.push(format!("{limit} {value}"));
+        }
+    }
+    parts.join(", ").replace(['{', '}', '"'], "")
+}
+
+#[async_trait(?Send)]
+impl Rig for BoardRig<'_> {
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    async fn start(&mut self, scenario: &Scenario) -> Result<Vec<Action>, RigError> {
+        let mut actions = vec![self.offer(scenario.image.offer.as_deref()).await?];
+        actions.push(self.set_faults(&scenario.faults).await?);
+        let app = self.catalogue.application(&scenario.image.flash, self.chip).map_err(Self::error)?;
+        let layout = self.catalogue.layout(&app).map_err(Self::error)?;
+        let nvs = *layout
+            .nvs()
+            .ok_or_else(|| RigError(format!("the partition table of image `{}` has no NVS partition", app.name())))?;
+        let regions = layout.regions;
+        let mut items = self.credentials.clone();
+        items.extend(self.items(&scenario.provision)?);
+        let keys = told_keys(&items[self.credentials.len()..]);
+        let what: Vec<_> = regions.iter().map(|r| r.label.clone()).collect();
+        let chip = self.chip;
+        let written: Written = self
+            .board
+            .flash_session(move |session| {
+                let facts = session.facts()?;
+                if ChipId::from_name(&facts.chip) != Some(chip) {
+                    return Err(crate::board::BoardError::WrongChip {
+                        port: session.port().to_owned(),
+                        found: facts.chip,
+                        wanted: chip.to_string(),
+                        what: "the scenario's image".to_owned(),
+                    });
+                }
+                if let Some(why) = facts.secured {
+                    return Err(crate::board::BoardError::Secured { port: session.port().to_owned(), why });
+                }
+                let mut regions = regions.clone();
+                // A first flash: no configuration but the scenario's, whatever an earlier run left there.
+                let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
+                regions.push(nvs_region(session, nvs.offset, erased, &items)?);
+                session.write(&regions)
+            })
+            .await?;
+        actions.push(Action::Flashed {
+            what: what.join(", "),
+            written: written.written,
+            unchanged: written.unchanged,
+            how: "espflash".to_owned(),
+        });
+        actions.push(Action::Provisioned { keys });
+        self.board.start().await?;
+        actions.push(Action::Reset);
+        Ok(actions)
+    }
+
+    async fn act(&mut self, action: &StepAction) -> Result<Vec<Action>, RigError> {
+        Ok(match action {
+            StepAction::Faults(faults) => vec![self.set_faults(faults).await?],
+            StepAction::Provision(keys) => {
+                let items = self.items(keys)?;
+                vec![self.provision(items).await?]
+            }
+            StepAction::Reset => {
+                self.board.start().await?;
+                vec![Action::Reset]
+            }
+            StepAction::PowerOff => {
+                self.board.power(false).await?;
+                vec![Action::PowerOff]
+            }
+            StepAction::PowerOn => {
+                self.board.power(true).await?;
+                vec![Action::PowerOn]
+            }
+            StepAction::Offer(version) => vec![self.offer(version.as_deref()).await?],
+            StepAction::Wait(_) => vec![],
+        })
+    }
+
+    async fn next(&mut self) -> Result<Incoming, RigError> {
+        if let Some(stuck) = self.in_flight.take_stuck().into_iter().next() {
+            return Err(RigError(stuck.to_string()));
+        }
+        let clock = self.clock.clone();
+        let mut buffer = [0; 1024];
+        let console = async {
+            match self.board.console() {
+                Some(console) => console.read(&mut buffer).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(Stamped { at, event }) = self.server_events.recv() => Ok(Incoming::Server { at, event }),
+            read = console => match read {
+                Ok(0) => Err(RigError(format!("serial port {} is gone: was the board unplugged?", self.board.path()))),
+                Ok(n) => Ok(Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() }),
+                Err(e) => Err(RigError(format!(
+                    "cannot read serial port {}: {e}; was the board unplugged?",
+                    self.board.path()
+                ))),
+            },
+        }
+    }
+
+    async fn stop(&mut self) -> Vec<Incoming> {
+        let mut rest = Vec::new();
+        if let Err(e) = self.board.hold().await {
+            let message = format!("the board could not be held in reset after the run: {e}");
+            rest.push(Incoming::Rig { at: self.clock.now(), event: RigEvent::Note { message } });
+        }
+        if let Some(server) = self.server.take() {
+            server.stop().await;
+        }
+        while let Ok(Stamped { at, event }) = self.server_events.try_recv() {
+            rest.push(Incoming::Server { at, event });
+        }
+        rest
+    }
+}

@@ -1,0 +1,42 @@
+//! The growing timeline: numbers events, keeps their stamps in order, and passes each on as it comes.
+
+use std::time::Duration;
+
+use super::{DeviceTime, Event, EventKind};
+
+/// The timeline of a run while it goes.
+pub struct Timeline<'s> {
+    events: Vec<Event>,
+    wall: Box<dyn Fn() -> u64 + 's>,
+    sink: Box<dyn FnMut(&Event) + 's>,
+}
+
+impl<'s> Timeline<'s> {
+    /// An empty timeline. `wall` gives the wall stamp (milliseconds since 1970), `sink` hears every event.
+    pub fn new(wall: impl Fn() -> u64 + 's, sink: impl FnMut(&Event) + 's) -> Self {
+        Self { events: Vec::new(), wall: Box::new(wall), sink: Box::new(sink) }
+    }
+
+    /// Appends an event and returns its `seq`. Stamps of two sides may cross a little; the timeline never goes back.
+    pub fn record(&mut self, at: Duration, device: Option<DeviceTime>, kind: EventKind) -> u64 {
+        let seq = self.events.len() as u64;
+        let at_ns = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        let at_ns = self.events.last().map_or(at_ns, |last| at_ns.max(last.at_ns));
+        let event = Event { seq, at_ns, wall_ms: (self.wall)(), device, kind };
+        (self.sink)(&event);
+        self.events.push(event);
+        seq
+    }
+
+    /// All events so far.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// The events, when the run is over.
+    #[must_use]
+    pub fn into_events(self) -> Vec<Event> {
+        self.events
+    }
+}
