@@ -5,6 +5,7 @@
 
 pub mod analyze;
 pub mod board;
+pub mod cli;
 pub mod console;
 pub mod diagnose;
 pub mod dialect;
@@ -17,6 +18,7 @@ pub mod judge;
 pub mod recording;
 pub mod report;
 pub mod rig;
+pub mod run;
 pub mod scenario;
 pub mod timeline;
 pub mod verdict;

@@ -70,8 +70,6 @@ pub enum Command {
     /// Lists, adds and makes firmware images.
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Writes back what a run saved from a board (NVS, otadata) when it could not do so itself.
-    Restore(RestoreArgs),
     /// Prints the JSON Schema of the files that brickproof reads.
     Schema(SchemaArgs),
 }
@@ -300,20 +298,6 @@ pub enum ImageCommand {
         /// Image.
         file: PathBuf,
     },
-}
-
-/// Arguments of `restore`.
-#[derive(Clone, Debug, Args)]
-pub struct RestoreArgs {
-    /// Run folder that holds the saved regions.
-    #[arg(value_name = "DIR")]
-    pub folder: PathBuf,
-    /// Port of the board; the one of the run when not given.
-    #[arg(long)]
-    pub board: Option<String>,
-    /// Reset method; the one of the run when not given.
-    #[arg(long)]
-    pub reset: Option<String>,
 }
 
 /// Arguments of `schema`.

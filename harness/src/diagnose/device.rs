@@ -20,7 +20,7 @@ pub(super) fn causes(facts: &Facts) -> Vec<Cause> {
         causes.push(make(
             CauseKind::NothingBootable,
             Confidence::Certain,
-            "The bootloader finds no application that it can boot.".to_owned(),
+            "The flash holds nothing that the chip can boot.".to_owned(),
             "Flash the device by cable. If an update left it so, the update wrote over the only good slot.",
             seen.evidence(),
         ));

@@ -1,4 +1,4 @@
-//! Dialects: TOML files of rules that turn a firmware's console lines into [`DeviceEvent`]s.
+//! Dialects: TOML files of rules that turn a firmware's console lines into [`DeviceEvent`](crate::timeline::DeviceEvent)s.
 //!
 //! A file is parsed into a raw form, then checked into a [`Dialect`] that cannot be wrong: names of events and fields
 //! come from the event type's own schema. What this module must never know: clocks, boards, verdicts.

@@ -179,6 +179,12 @@ impl Entry {
         self.software().map(|s| s.version.as_str())
     }
 
+    /// Where it runs, in words.
+    #[must_use]
+    pub fn runs_on_words(&self) -> String {
+        self.run_on.iter().map(|r| r.name()).collect::<Vec<_>>().join(", ")
+    }
+
     /// The entry as a `[[image]]` table.
     #[must_use]
     pub fn to_toml(&self) -> String {

@@ -1,0 +1,94 @@
+//! `brickproof judge` and `brickproof report`: everything from recordings alone.
+
+use std::path::{Path, PathBuf};
+
+use miette::{Result, miette};
+
+use super::args::{JudgeArgs, ReportArgs};
+use super::{out, run::page_of};
+use crate::recording::Recording;
+use crate::report::{html, junit, model, model::Report, terminal};
+use crate::run::{made_by, report_recording, rfc3339};
+use crate::verdict::exit_code;
+
+pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
+    let mut statuses = Vec::new();
+    for path in &args.recordings {
+        let recording = Recording::read(path).map_err(|e| miette!("{e}"))?;
+        let (verdict, report) = report_recording(&recording, &path.display().to_string())
+            .map_err(|e| miette!("{}: {e}", path.display()))?;
+        if args.json {
+            out(&(serde_json::to_string_pretty(&verdict).unwrap_or_default() + "\n"))?;
+        } else {
+            out(&terminal::explanation(&report))?;
+            for e in verdict.expectations.iter().filter(|e| e.status == model::Status::Pass) {
+                out(&format!("  pass {} ({})\n", e.label, e.found))?;
+            }
+            if let Some(then) = &recording.footer
+                && then.verdict.status != verdict.status
+            {
+                out(&format!("  note: the verdict at the time was {}\n", then.verdict.status.word()))?;
+            }
+        }
+        statuses.push(verdict.status);
+    }
+    Ok(exit_code(statuses))
+}
+
+pub(super) fn report(args: &ReportArgs) -> Result<u8> {
+    let mut files = Vec::new();
+    for folder in &args.folders {
+        find(folder, &mut files).map_err(|e| miette!("cannot read {}: {e}", folder.display()))?;
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(miette!("there is no recording (*.jsonl) below {}", args.folders[0].display()));
+    }
+    let output = args.output.clone().unwrap_or_else(|| args.folders[0].clone());
+    let mut scenarios = Vec::new();
+    let mut began = u64::MAX;
+    for file in &files {
+        let recording = Recording::read(file).map_err(|e| miette!("{e}"))?;
+        began = began.min(recording.header.began_wall_ms);
+        let shown = file.strip_prefix(&output).unwrap_or(file).display().to_string();
+        let (_, report) = report_recording(&recording, &shown).map_err(|e| miette!("{}: {e}", file.display()))?;
+        scenarios.push(report);
+    }
+    let report = Report {
+        format: model::FORMAT,
+        made_by: made_by(),
+        began: rfc3339(std::time::UNIX_EPOCH + std::time::Duration::from_millis(began)),
+        wall_ms: scenarios.iter().map(|s| s.wall_ms).sum(),
+        scenarios,
+    };
+    let page = write_reports(&report, &output)?;
+    out(&terminal::table(&report))?;
+    out(&format!("report: {}\n", page.display()))?;
+    Ok(exit_code(report.scenarios.iter().map(|s| s.status)))
+}
+
+fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            find(&path, files)?;
+        } else if path.extension().is_some_and(|e| e == "jsonl") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Writes HTML, JUnit XML and JSON into a folder; returns the page.
+pub(super) fn write_reports(report: &Report, folder: &Path) -> Result<PathBuf> {
+    let failed = |what: &str, why: String| miette!("cannot write {what} in {}: {why}", folder.display());
+    std::fs::create_dir_all(folder).map_err(|e| failed("the report", e.to_string()))?;
+    let page = page_of(folder);
+    let html = html::render(report).map_err(|e| failed("report.html", e))?;
+    std::fs::write(&page, html).map_err(|e| failed("report.html", e.to_string()))?;
+    let xml = junit::render(report).map_err(|e| failed("junit.xml", e))?;
+    std::fs::write(folder.join("junit.xml"), xml).map_err(|e| failed("junit.xml", e.to_string()))?;
+    let json = serde_json::to_string_pretty(report).map_err(|e| failed("report.json", e.to_string()))?;
+    std::fs::write(folder.join("report.json"), json).map_err(|e| failed("report.json", e.to_string()))?;
+    Ok(page)
+}

@@ -1,0 +1,68 @@
+//! The command line: parsed arguments to library calls, results to output and exit codes.
+
+pub mod args;
+mod files;
+mod image;
+mod judge;
+mod progress;
+mod run;
+mod tools;
+
+use std::io::Write;
+
+use args::{Cli, Command, LogFormat, When};
+use miette::Result;
+
+/// Carries a command out and returns the process's exit code: 0 pass, 1 the firmware failed (or a problem was found),
+/// 2 usage or scenario invalid, 3 the rig failed.
+///
+/// # Errors
+///
+/// What makes the command impossible: exit code 2.
+pub fn run(cli: &Cli) -> Result<u8> {
+    log(cli);
+    match cli.color {
+        When::Auto => {}
+        When::Always => anstream::ColorChoice::Always.write_global(),
+        When::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::List(args) => files::list(args),
+        Command::Check(args) => files::check(args),
+        Command::Judge(args) => judge::judge(args),
+        Command::Report(args) => judge::report(args),
+        Command::Analyze(args) => tools::analyze(args),
+        Command::Doctor(args) => tools::doctor(args),
+        Command::Serve(args) => tools::serve(args),
+        Command::Virtual(args) => tools::virtual_board(args),
+        Command::Image(command) => image::run(command),
+        Command::Schema(args) => files::schema(args),
+    }
+}
+
+/// Logs go to stderr alone; stdout holds data.
+fn log(cli: &Cli) {
+    let level = match cli.verbose {
+        0 => "warn,espflash=error",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation can only come from a test in the same process.
+    let _ = match cli.log_format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// Writes to stdout; a reader that left is no failure.
+fn out(text: &str) -> Result<()> {
+    match anstream::stdout().write_all(text.as_bytes()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(e) => Err(miette::miette!("cannot write to stdout: {e}")),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,146 @@
+//! `brickproof run`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use esp_image::chip::ChipId;
+use miette::{Result, miette};
+
+use super::args::RunArgs;
+use super::{judge::write_reports, out, progress};
+use crate::board::flasher::FlashOptions;
+use crate::board::identity::PortId;
+use crate::firmware_file;
+use crate::image::{Catalogue, RunOn};
+use crate::report::terminal;
+use crate::run::{self, BoardChoice, RunConfig};
+use crate::scenario::{self, values::Values};
+use crate::verdict::{Status, exit_code};
+
+/// Longer scenarios are skipped on real boards and in real time unless asked for.
+const REAL_TIME_LIMIT: Duration = Duration::from_secs(600);
+
+pub(super) fn run(args: &RunArgs) -> Result<u8> {
+    let firmware = firmware_file::load(args.firmware.as_deref())?;
+    let mut catalogue = Catalogue::embedded().map_err(|e| miette!("{e}"))?;
+    if let Some(path) = &args.catalogue {
+        catalogue = catalogue.with(path).map_err(|e| miette!("{e}"))?;
+    }
+    let board = match args.board.as_str() {
+        "virtual" => BoardChoice::Virtual,
+        port => BoardChoice::Serial {
+            id: port.parse::<PortId>().map_err(|e| miette!("{e}"))?,
+            reset: args.reset.parse().map_err(|e| miette!("{e}"))?,
+        },
+    };
+    let chip = chip(args.chip.as_deref())?;
+    let scenarios = selected(&args.select, &firmware)?;
+    check_images(&board, &catalogue, chip, &scenarios, args.reset.starts_with("virtual:"))?;
+    if let (BoardChoice::Serial { .. }, None, false) = (&board, args.advertise, args.reset.starts_with("virtual:")) {
+        return Err(miette!(
+            help =
+                "give it with --advertise 192.168.1.10 (or BRICKPROOF_ADVERTISE); the board must be able to reach it",
+            "the address under which the board reaches this host is not known"
+        ));
+    }
+    // Before the board is touched: a disk that cannot be written is found at once.
+    let folder = run::make_folder(&args.report).map_err(|e| {
+        miette!(
+            help = "choose another folder with --report",
+            "cannot write the report folder {}: {e}",
+            args.report.display()
+        )
+    })?;
+    let is_virtual = board == BoardChoice::Virtual;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.map_or(cores, |n| usize::try_from(n).unwrap_or(1));
+    let config = RunConfig {
+        jobs: if is_virtual { jobs } else { 1 },
+        max_device_time: args.max_device_time.or((!is_virtual || args.real_time).then_some(REAL_TIME_LIMIT)),
+        board,
+        chip,
+        firmware,
+        catalogue,
+        folder,
+        repeat: args.repeat,
+        real_time: args.real_time,
+        bind: args.bind,
+        advertise: args.advertise,
+        port: args.port,
+        baud: args.baud,
+        flash: FlashOptions { baud: args.flash_baud, ..FlashOptions::default() },
+        seed: args.seed,
+    };
+    let mut shown = progress::Shown::new(args.quiet, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
+    let report = run::run(&config, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
+    let page = write_reports(&report, &args.report)?;
+    for scenario in report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)) {
+        out(&format!("\n{}", terminal::explanation(scenario)))?;
+    }
+    out(&format!("\n{}", terminal::table(&report)))?;
+    out(&format!("report: {}\n", page.display()))?;
+    Ok(exit_code(report.scenarios.iter().map(|s| s.status)))
+}
+
+pub(super) fn chip(name: Option<&str>) -> Result<ChipId> {
+    let name = name.unwrap_or("esp32c3");
+    ChipId::from_name(name).ok_or_else(|| miette!(help = "there are esp32, esp32s3, esp32c3", "{name:?} is no chip"))
+}
+
+/// The scenarios that were asked for, all of them valid.
+pub(super) fn selected(
+    select: &super::args::SelectArgs,
+    firmware: &firmware_file::FirmwareFile,
+) -> Result<Vec<run::Selected>> {
+    let values = firmware.values("0", Values::of_network(&run::VIRTUAL_HOST.to_string(), 8002));
+    let mut chosen = Vec::new();
+    for selected in run::select(&select.scenarios)? {
+        let scenario = scenario::parse(&selected.name, &selected.path, &selected.text, &values)?;
+        if select.tag.is_empty() || select.tag.iter().any(|tag| scenario.tags.contains(tag)) {
+            chosen.push(selected);
+        }
+    }
+    if chosen.is_empty() {
+        return Err(miette!(
+            help = "`brickproof list` shows tags",
+            "no scenario has the tag {}",
+            select.tag.join(" or ")
+        ));
+    }
+    Ok(chosen)
+}
+
+/// An image that only the virtual board can run is refused on a real port before anything is written.
+fn check_images(
+    board: &BoardChoice,
+    catalogue: &Catalogue,
+    chip: ChipId,
+    scenarios: &[run::Selected],
+    virtual_port: bool,
+) -> Result<()> {
+    let BoardChoice::Serial { id, .. } = board else { return Ok(()) };
+    if virtual_port {
+        return Ok(());
+    }
+    for selected in scenarios {
+        let values = Values::of_network("0.0.0.0", 1).with("firmware.max_attempts", "1").with("firmware.delay", "1s");
+        let Ok(scenario) = scenario::parse(&selected.name, &selected.path, &selected.text, &values) else { continue };
+        for name in [Some(&scenario.image.flash), scenario.image.offer.as_ref()].into_iter().flatten() {
+            let image = catalogue.application(name, chip).map_err(|e| miette!("{e}"))?;
+            if !image.runs_on(RunOn::Serial) {
+                return Err(miette!(
+                    help = "add your firmware with `brickproof image add BUILD_FOLDER`, and give --catalogue catalogue.toml",
+                    "image {} runs on {} only, not on the board at {id}",
+                    image.entry.name,
+                    image.entry.runs_on_words()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The report folder as given.
+pub(super) fn page_of(folder: &Path) -> std::path::PathBuf {
+    folder.join("report.html")
+}

@@ -1,0 +1,18 @@
+//! The command line of brickproof.
+
+use std::process::ExitCode;
+
+use brickproof::cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = cli::args::Cli::parse();
+    match cli::run(&arguments) {
+        Ok(code) => ExitCode::from(code),
+        Err(report) => {
+            // Diagnostics go to stderr; nothing is left to do if that is gone too.
+            let _ = std::io::Write::write_all(&mut anstream::stderr(), format!("{report:?}\n").as_bytes());
+            ExitCode::from(2)
+        }
+    }
+}

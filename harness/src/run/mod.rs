@@ -1,0 +1,214 @@
+//! Runs: scenarios on a board, several at once where the board is virtual, each to its verdict and recording.
+
+mod one;
+mod outcome;
+mod select;
+
+pub use outcome::{report_recording, scenario_report};
+pub use select::{Selected, select};
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use esp_image::chip::ChipId;
+
+use crate::board::flasher::FlashOptions;
+use crate::board::identity::PortId;
+use crate::board::reset::ResetMethod;
+use crate::firmware_file::FirmwareFile;
+use crate::image::Catalogue;
+use crate::report::model::{self, Report, ScenarioReport};
+
+/// The network that the virtual board believes itself in: the addresses of the case that the project began with.
+pub const VIRTUAL_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 88, 200);
+
+/// Which board.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BoardChoice {
+    /// One made for each scenario, in this process.
+    Virtual,
+    /// A board on a serial port.
+    Serial {
+        /// Which port.
+        id: PortId,
+        /// How it is reset.
+        reset: ResetMethod,
+    },
+}
+
+impl BoardChoice {
+    /// Its name in reports.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Virtual => "virtual".to_owned(),
+            Self::Serial { id, .. } => id.to_string(),
+        }
+    }
+}
+
+/// How scenarios are run.
+pub struct RunConfig {
+    /// Which board.
+    pub board: BoardChoice,
+    /// Its chip.
+    pub chip: ChipId,
+    /// The firmware file.
+    pub firmware: FirmwareFile,
+    /// Images.
+    pub catalogue: Catalogue,
+    /// The run's folder, which exists and is empty.
+    pub folder: PathBuf,
+    /// How often each scenario is run.
+    pub repeat: u32,
+    /// How many at once.
+    pub jobs: usize,
+    /// Let the virtual board's time pass as the machine's does.
+    pub real_time: bool,
+    /// Skip longer scenarios.
+    pub max_device_time: Option<Duration>,
+    /// Where the server binds, for boards elsewhere.
+    pub bind: IpAddr,
+    /// This host as the board sees it, for boards elsewhere.
+    pub advertise: Option<Ipv4Addr>,
+    /// The server's port, as the device sees it.
+    pub port: u16,
+    /// Console baud rate.
+    pub baud: u32,
+    /// How flashing is done.
+    pub flash: FlashOptions,
+    /// Seed.
+    pub seed: u64,
+}
+
+impl RunConfig {
+    /// This host's address, as the device sees it.
+    #[must_use]
+    pub fn host(&self) -> Ipv4Addr {
+        self.advertise.unwrap_or(VIRTUAL_HOST)
+    }
+
+    /// True when time is warped.
+    #[must_use]
+    pub fn is_warped(&self) -> bool {
+        self.board == BoardChoice::Virtual && !self.real_time
+    }
+}
+
+/// Something to show while scenarios run.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// An event worth showing: scenario, run's clock, words.
+    Now {
+        /// Scenario.
+        scenario: String,
+        /// Run's clock in milliseconds.
+        at_ms: u64,
+        /// The last line.
+        text: String,
+    },
+    /// A scenario has its verdict.
+    Done(Box<ScenarioReport>),
+}
+
+/// Runs scenarios and returns the report. `tell` is called on this thread.
+///
+/// # Errors
+///
+/// A recording cannot be written; found before any board is touched.
+pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Progress)) -> std::io::Result<Report> {
+    let began = SystemTime::now();
+    let begun = Instant::now();
+    let jobs: Vec<(usize, u32)> = (1..=config.repeat).flat_map(|n| (0..scenarios.len()).map(move |i| (i, n))).collect();
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<ScenarioReport>>> = Mutex::new(vec![None; jobs.len()]);
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..config.jobs.clamp(1, jobs.len().max(1)) {
+            let sender = sender.clone();
+            let (next, results, jobs) = (&next, &results, &jobs);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((scenario, attempt)) = jobs.get(index) else { return };
+                    let report = one::run(config, &scenarios[*scenario], *attempt, &sender);
+                    results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(report.clone());
+                    // The receiver lives as long as this scope.
+                    let _ = sender.send(Progress::Done(Box::new(report)));
+                }
+            });
+        }
+        drop(sender);
+        for progress in receiver {
+            tell(progress);
+        }
+    });
+    let scenarios = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
+    Ok(Report {
+        format: model::FORMAT,
+        made_by: made_by(),
+        began: rfc3339(began),
+        wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        scenarios,
+    })
+}
+
+/// Program and version.
+#[must_use]
+pub fn made_by() -> String {
+    format!("brickproof {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Makes a run's folder below the report folder, exclusively: `runs/20261123-091500-4711`.
+///
+/// # Errors
+///
+/// The report folder cannot be made or written.
+pub fn make_folder(report: &Path) -> std::io::Result<PathBuf> {
+    let stamp = rfc3339(SystemTime::now()).replace([':', '-'], "").replace('T', "-").replace('Z', "");
+    for n in 0..1000 {
+        let id = format!("{stamp}-{}{}", std::process::id(), if n == 0 { String::new() } else { format!("-{n}") });
+        let folder = report.join("runs").join(id);
+        std::fs::create_dir_all(report.join("runs"))?;
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(std::io::Error::other("no free name for the run's folder"))
+}
+
+/// A moment as RFC 3339 in UTC, to the second.
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (days, rest) = (seconds / 86400, seconds % 86400);
+    // Civil date from days since 1970 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let of_era = z % 146_097;
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest % 3600 / 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_right_over_leap_days() {
+        let at = |seconds| rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(at(1_795_418_237), "2026-11-23T07:17:17Z");
+    }
+}

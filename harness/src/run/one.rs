@@ -1,0 +1,317 @@
+//! One scenario on one board: set up, run, judged, recorded.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ota_server::server::{ListenerConfig, OtaServer, ServerConfig};
+use tokio::sync::mpsc::unbounded_channel;
+use virtual_esp32::{Config, Flash, NetworkMap, VirtualEsp32, control};
+use virtual_time::{InFlight, Mode, RunClock};
+
+use super::outcome::{Ran, scenario_report};
+use super::{BoardChoice, Progress, RunConfig, Selected, made_by};
+use crate::board::board::Board;
+use crate::board::identity::PortId;
+use crate::board::port::Port;
+use crate::board::reset::{ModemReset, ResetLine, ResetMethod};
+use crate::board::virtual_reset::{BySocket, InProcess};
+use crate::console::ConsoleReader;
+use crate::engine;
+use crate::image::{BootloaderCapability, ImageError, Layout};
+use crate::judge::{self, Facts};
+use crate::recording::{self, Footer, Header};
+use crate::report::model::ScenarioReport;
+use crate::rig::BoardRig;
+use crate::scenario::{self, model::Capability, model::Scenario, values::Values};
+use crate::timeline::{Action, Event, Timeline, describe};
+use crate::verdict::Verdict;
+
+/// A run of warped time is ended after this much wall time; the longest built-in one takes well under a second.
+const GUARD: Duration = Duration::from_secs(120);
+
+/// Runs a scenario to its report. Whatever goes wrong is in the report.
+pub(super) fn run(
+    config: &RunConfig,
+    selected: &Selected,
+    attempt: u32,
+    progress: &Sender<Progress>,
+) -> ScenarioReport {
+    let begun = Instant::now();
+    let board = config.board.name();
+    let values = values(config, selected);
+    let parsed = scenario::parse(&selected.name, &selected.path, &selected.text, &values);
+    let mut ran = Ran {
+        name: &selected.name,
+        path: &selected.path,
+        text: &selected.text,
+        scenario: None,
+        board: &board,
+        chip: config.chip.name(),
+        attempt,
+        warped: config.is_warped(),
+        wall_ms: 0,
+        recording: None,
+        server_url: values.0.get("server.url").cloned(),
+    };
+    let scenario = match parsed {
+        Ok(scenario) => scenario,
+        Err(errors) => {
+            let reason = format!("{errors}: run `brickproof check {}`", selected.path);
+            return scenario_report(&ran, &[], &Verdict::rig_error(reason));
+        }
+    };
+    ran.scenario = Some(&scenario);
+    if let Some(reason) = cannot_run(config, &scenario) {
+        return scenario_report(&ran, &[], &Verdict::skipped(reason));
+    }
+    let (events, verdict, file) = match execute(config, selected, &scenario, &values, attempt, progress) {
+        Ok((events, verdict, file)) => (events, verdict, Some(file)),
+        Err(reason) => (vec![], Verdict::rig_error(reason), None),
+    };
+    ran.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    ran.recording = file;
+    scenario_report(&ran, &events, &verdict)
+}
+
+/// The values that fill a scenario's templates.
+fn values(config: &RunConfig, selected: &Selected) -> Values {
+    let network = Values::of_network(&config.host().to_string(), config.port);
+    // Which version is flashed decides the delay law; it stands in the file itself, so it is read once without the law.
+    let preliminary = config.firmware.values("0", network.clone());
+    let version = scenario::parse(&selected.name, &selected.path, &selected.text, &preliminary)
+        .ok()
+        .and_then(|s| config.catalogue.application(&s.image.flash, config.chip).ok())
+        .map_or_else(|| "0".to_owned(), |image| image.version().to_owned());
+    config.firmware.values(&version, network)
+}
+
+/// Why this board cannot run this scenario.
+fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
+    if let Some(limit) = config.max_device_time
+        && scenario.device_time > limit
+    {
+        let time = |d: Duration| ota_server::units::HumanDuration::from(d).to_string();
+        return Some(format!(
+            "it takes about {} of device time, more than {} (--max-device-time)",
+            time(scenario.device_time),
+            time(limit)
+        ));
+    }
+    let has_power =
+        matches!(&config.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. });
+    if scenario.requires.contains(&Capability::Power) && !has_power {
+        return Some(format!("board {} has no power switch", config.board.name()));
+    }
+    // An image that cannot be laid out is the rig's failure, told when it is to be flashed.
+    let layout = layout(config, scenario).ok()?;
+    [
+        (Capability::BootloaderRollback, BootloaderCapability::Rollback),
+        (Capability::AntiRollback, BootloaderCapability::AntiRollback),
+    ]
+    .into_iter()
+    .find(|(needed, has)| scenario.requires.contains(needed) && !layout.capabilities.contains(has))
+    .map(|(_, has)| format!("the flashed bootloader has no {}", has.name()))
+}
+
+/// What stands where on flash when the scenario begins.
+fn layout(config: &RunConfig, scenario: &Scenario) -> Result<Layout, ImageError> {
+    config.catalogue.layout(&config.catalogue.application(&scenario.image.flash, config.chip)?)
+}
+
+/// What a run leaves: its events, its verdict, its recording.
+type Executed = (Vec<Event>, Verdict, String);
+
+fn execute(
+    config: &RunConfig,
+    selected: &Selected,
+    scenario: &Scenario,
+    values: &Values,
+    attempt: u32,
+    progress: &Sender<Progress>,
+) -> Result<Executed, String> {
+    let dialect = crate::dialect::load(&config.firmware.dialect).map_err(|e| e.to_string())?;
+    let table = layout(config, scenario).map_err(|e| e.to_string())?.table;
+    let facts = Facts {
+        slots: table
+            .partitions()
+            .iter()
+            .filter(|p| p.kind == esp_image::partition::APP)
+            .map(|p| (p.offset, p.label().to_owned()))
+            .collect(),
+        prints_attempts: config.firmware.prints_attempts,
+        skew: config.firmware.skew(),
+    };
+    let header = Header {
+        format: recording::FORMAT,
+        made_by: made_by(),
+        scenario_path: selected.path.clone(),
+        scenario: selected.text.clone(),
+        values: values.0.clone(),
+        board: config.board.name(),
+        chip: config.chip.to_string(),
+        facts: facts.clone(),
+        attempt,
+        seed: config.seed,
+        began_wall_ms: wall_ms(),
+        warped: config.is_warped(),
+    };
+    let name = if config.repeat > 1 {
+        format!("{}-{attempt}.jsonl", scenario.name)
+    } else {
+        format!("{}.jsonl", scenario.name)
+    };
+    let path = config.folder.join(&name);
+    let writer = recording::Writer::create(&path, &header).map_err(|e| e.to_string())?;
+    let file = relative(&config.folder, &name);
+
+    // The guard: a run that never yields cannot be cancelled, only left behind.
+    let limit = if config.is_warped() { GUARD } else { scenario.device_time * 3 + GUARD };
+    let begun = Instant::now();
+    let (done, finished) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name(scenario.name.clone());
+        let work = || {
+            let reader = ConsoleReader::new(Arc::new(dialect));
+            let result = timeline(config, scenario, &facts, reader, writer, progress);
+            // The other end may have given up on this run.
+            let _ = done.send(result);
+        };
+        thread.spawn_scoped(scope, work).map_err(|e| format!("cannot start a thread for the run: {e}"))?;
+        let (events, writer) = finished
+            .recv_timeout(limit)
+            .map_err(|_| format!("the run did not end within {limit:?} of wall time"))??;
+        let verdict = judge::judge(scenario, &events, &facts);
+        let wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        writer.finish(Footer { verdict: verdict.clone(), wall_ms }).map_err(|e| e.to_string())?;
+        Ok((events, verdict, file))
+    })
+}
+
+/// Path of a recording, relative to the report folder two levels above the run's.
+fn relative(folder: &Path, name: &str) -> String {
+    let id = folder.file_name().unwrap_or_default().to_string_lossy();
+    format!("runs/{id}/{name}")
+}
+
+fn wall_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Makes board and server in a runtime of their own, and runs the engine over them.
+fn timeline(
+    config: &RunConfig,
+    scenario: &Scenario,
+    facts: &Facts,
+    reader: ConsoleReader,
+    writer: recording::Writer,
+    progress: &Sender<Progress>,
+) -> Result<(Vec<Event>, recording::Writer), String> {
+    let mode = if config.is_warped() { Mode::Warped } else { Mode::Real };
+    let in_flight = InFlight::new();
+    let writer = RefCell::new(writer);
+    let broken: RefCell<Option<String>> = RefCell::new(None);
+    let sink = |event: &Event| {
+        if let Err(e) = writer.borrow_mut().event(event) {
+            broken.borrow_mut().get_or_insert(e.to_string());
+        }
+        if let Some((_, text)) = describe(event) {
+            let now = Progress::Now { scenario: scenario.name.clone(), at_ms: event.at_ns / 1_000_000, text };
+            // Nobody watches any more.
+            let _ = progress.send(now);
+        }
+    };
+    let mut line = Timeline::new(wall_ms, sink);
+    let ran = virtual_time::run(mode, &in_flight, async {
+        let clock = RunClock::start(mode);
+        on_board(config, scenario, facts, reader, &mut line, clock, &in_flight).await
+    });
+    ran.map_err(|e| format!("cannot make the run's runtime: {e}"))??;
+    let events = line.into_events();
+    match broken.into_inner() {
+        Some(why) => Err(why),
+        None => Ok((events, writer.into_inner())),
+    }
+}
+
+async fn on_board(
+    config: &RunConfig,
+    scenario: &Scenario,
+    facts: &Facts,
+    reader: ConsoleReader,
+    line: &mut Timeline<'_>,
+    clock: RunClock,
+    in_flight: &InFlight,
+) -> Result<(), String> {
+    let (events, server_events) = unbounded_channel();
+    let near =
+        matches!(&config.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. });
+    let bind = if near { SocketAddr::from(([127, 0, 0, 1], 0)) } else { SocketAddr::new(config.bind, config.port) };
+    let server = OtaServer::start(ServerConfig {
+        listeners: vec![ListenerConfig { port: config.port, bind }],
+        ota_path: ota_server::serve::OTA_PATH.to_owned(),
+        advertised: format!("http://{}:{}", config.host(), config.port),
+        in_flight: in_flight.clone(),
+        clock: clock.clone(),
+        events,
+    })
+    .map_err(|e| e.to_string())?;
+    let mut network = NetworkMap::default();
+    for (port, real) in server.addresses() {
+        network.listen(config.host(), port, real, server.closed_address());
+    }
+    let rig = |board: Board| BoardRig {
+        clock: clock.clone(),
+        in_flight: in_flight.clone(),
+        board,
+        chip: config.chip,
+        server: Some(server),
+        server_events,
+        catalogue: &config.catalogue,
+        firmware: &config.firmware,
+        credentials: Vec::new(),
+    };
+    let started = Action::RunStarted {
+        scenario: scenario.name.clone(),
+        board: config.board.name(),
+        chip: config.chip.to_string(),
+        warped: config.is_warped(),
+    };
+    match &config.board {
+        BoardChoice::Virtual => {
+            let flash = Flash::in_memory(virtual_esp32::standalone::DEFAULT_FLASH_SIZE);
+            let software = Box::new(virtual_esp32::Firmware);
+            let chip_config = Config { in_flight: in_flight.clone(), ..Config::new(config.chip, flash, software) };
+            let (chip, handle) = VirtualEsp32::new(chip_config).map_err(|e| format!("cannot make a pty: {e}"))?;
+            handle.set_network(network);
+            let id = PortId::Path(handle.port().display().to_string());
+            let port = Port::open(&id, config.baud).map_err(|e| e.to_string())?;
+            let pipe = handle.uart_pipes().0;
+            let board = Board::new(port, Box::new(InProcess(handle)), config.flash, Some(pipe));
+            let mut rig = rig(board);
+            tokio::select! {
+                biased;
+                () = engine::run(scenario, facts, &mut rig, reader, line, started) => {}
+                never = chip.run() => match never {},
+            }
+        }
+        BoardChoice::Serial { id, reset } => {
+            let port = Port::open(id, config.baud).map_err(|e| e.to_string())?;
+            let reset: Box<dyn ResetLine> = match reset {
+                ResetMethod::DtrRts => Box::new(ModemReset::Classic),
+                ResetMethod::UsbSerialJtag => Box::new(ModemReset::UsbJtag),
+                ResetMethod::Virtual(socket) => {
+                    let mut client = control::Client::connect(socket).map_err(|e| e.to_string())?;
+                    client.send(&control::Command::Network { map: network }).map_err(|e| e.to_string())?;
+                    Box::new(BySocket::connect(socket, &port).map_err(|e| e.to_string())?)
+                }
+            };
+            let mut rig = rig(Board::new(port, reset, config.flash, None));
+            engine::run(scenario, facts, &mut rig, reader, line, started).await;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! From a timeline and its verdict to what reports show.
+
+use crate::diagnose;
+use crate::judge;
+use crate::recording::Recording;
+use crate::report::model::{Cause, ExpectationReport, ScenarioReport, evidence_lines, last_lines};
+use crate::scenario::{self, error::place, model::Scenario, values::Values};
+use crate::timeline::Event;
+use crate::verdict::{Status, Verdict};
+
+/// Lines shown before and after a deciding event.
+const AROUND: usize = 4;
+/// Lines shown of the timeline's end.
+const LAST: usize = 40;
+
+/// What is known of a run besides its timeline.
+pub struct Ran<'r> {
+    /// Scenario name.
+    pub name: &'r str,
+    /// Scenario file as named.
+    pub path: &'r str,
+    /// Its text.
+    pub text: &'r str,
+    /// The scenario, where it could be read.
+    pub scenario: Option<&'r Scenario>,
+    /// Board name.
+    pub board: &'r str,
+    /// Chip name.
+    pub chip: &'r str,
+    /// Which repeat.
+    pub attempt: u32,
+    /// Time was warped.
+    pub warped: bool,
+    /// Wall time in milliseconds.
+    pub wall_ms: u64,
+    /// Recording, relative to the report.
+    pub recording: Option<String>,
+    /// The OTA server's URL as the device sees it.
+    pub server_url: Option<String>,
+}
+
+/// Makes a scenario's part of a report.
+#[must_use]
+pub fn scenario_report(ran: &Ran<'_>, events: &[Event], verdict: &Verdict) -> ScenarioReport {
+    let expectations = verdict
+        .expectations
+        .iter()
+        .map(|e| {
+            let (line, column) = place(ran.text, e.span.start);
+            let source = ran.text.get(e.span.clone()).unwrap_or_default().trim_end().to_owned();
+            let evidence = if e.status == Status::Pass { vec![] } else { evidence_lines(events, &e.evidence, AROUND) };
+            ExpectationReport {
+                label: e.label.clone(),
+                status: e.status,
+                found: e.found.clone(),
+                line,
+                column,
+                source,
+                evidence,
+            }
+        })
+        .collect();
+    let cause = if matches!(verdict.status, Status::Fail) { likely_cause(ran, events) } else { None };
+    ScenarioReport {
+        name: ran.name.to_owned(),
+        summary: ran.scenario.map_or_else(String::new, |s| s.summary.clone()),
+        board: ran.board.to_owned(),
+        chip: ran.chip.to_owned(),
+        attempt: ran.attempt,
+        status: verdict.status,
+        wall_ms: ran.wall_ms,
+        run_ms: events.last().map_or(0, |e| e.at_ns / 1_000_000),
+        warped: ran.warped,
+        reason: verdict.reason.clone(),
+        expectations,
+        cause,
+        recording: ran.recording.clone(),
+        file: ran.path.to_owned(),
+        last_lines: if verdict.status == Status::Pass { vec![] } else { last_lines(events, LAST) },
+    }
+}
+
+/// The first cause that the device did not get over by itself.
+fn likely_cause(ran: &Ran<'_>, events: &[Event]) -> Option<Cause> {
+    let server = ran.server_url.as_ref().and_then(|url| url.parse().ok());
+    let causes = diagnose::diagnose(events, server.as_ref());
+    let open = causes.iter().find(|c| c.resolved.is_none()).or_else(|| causes.first())?;
+    Some(Cause { sentence: open.sentence.clone(), advice: open.remedy.clone() })
+}
+
+/// Judges a recording and makes its part of a report: the same verdict as at the time, from the recording alone.
+///
+/// # Errors
+///
+/// The recorded scenario cannot be read by this version, in words.
+pub fn report_recording(recording: &Recording, file: &str) -> Result<(Verdict, ScenarioReport), String> {
+    let header = &recording.header;
+    let name = scenario::name_of(std::path::Path::new(&header.scenario_path));
+    let values = Values(header.values.clone());
+    let scenario = scenario::parse(&name, &header.scenario_path, &header.scenario, &values)
+        .map_err(|e| format!("the recorded scenario is not read by this version: {}", words(&e)))?;
+    let verdict = judge::judge(&scenario, &recording.events, &header.facts);
+    let ran = Ran {
+        name: &name,
+        path: &header.scenario_path,
+        text: &header.scenario,
+        scenario: Some(&scenario),
+        board: &header.board,
+        chip: &header.chip,
+        attempt: header.attempt,
+        warped: header.warped,
+        wall_ms: recording.footer.as_ref().map_or(0, |f| f.wall_ms),
+        recording: Some(file.to_owned()),
+        server_url: header.values.get("server.url").cloned(),
+    };
+    Ok((verdict.clone(), scenario_report(&ran, &recording.events, &verdict)))
+}
+
+fn words(errors: &scenario::error::FileErrors) -> String {
+    errors.problems.iter().map(|p| format!("line {}: {}", p.line, p.message)).collect::<Vec<_>>().join("; ")
+}
