@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use miette::{Result, miette};
+use miette::{Report, Result};
 
 use super::args::ImageCommand;
 use super::out;
 use crate::image::{self, Catalogue, ImageError};
 
 pub(super) fn run(command: &ImageCommand) -> Result<u8> {
-    carry_out(command).map_err(|e| miette!("{e}")).and_then(|text| out(&text))?;
+    carry_out(command).map_err(Report::new).and_then(|text| out(&text))?;
     Ok(0)
 }
 

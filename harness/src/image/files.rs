@@ -73,7 +73,9 @@ pub fn info(file: &Path) -> Result<String, ImageError> {
     line("signed", if facts.signed { "yes" } else { "no" });
     if let Some(profile) = &facts.profile {
         line("profile", profile.profile());
-        line("parameters", profile.parameters());
+        if !profile.parameters().is_empty() {
+            line("parameters", profile.parameters());
+        }
     }
     line("SHA-256", &hex::encode(Sha256::digest(&bytes)));
     Ok(text)
