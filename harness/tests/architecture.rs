@@ -75,3 +75,9 @@ fn nothing_but_main_ends_the_process() {
         assert!(!code(file).contains("process::exit"), "{} ends the process", file.display());
     }
 }
+
+#[test]
+fn images_know_neither_scenarios_nor_how_a_board_is_reached() {
+    must_not_know("image", CLOCKS);
+    must_not_know("image", &["crate::scenario", "crate::judge", "crate::engine", "crate::report", "serialport"]);
+}

@@ -7,6 +7,9 @@ use crate::descriptor::AppDescriptor;
 use crate::header::{CHECKSUM_START, ImageHeader, MAGIC};
 use crate::record::{BootloaderRecord, ProfileRecord};
 
+/// ESP-IDF version in the descriptor of images without machine code, which only the virtual board runs.
+pub const VIRTUAL_IDF: &str = "brickproof-virtual";
+
 /// A segment to build.
 #[derive(Clone, Debug)]
 pub struct Segment {
@@ -77,7 +80,7 @@ impl AppImage {
         let mut descriptor = AppDescriptor::new("ota-agent", version);
         // Fixed, so that the image is the same whenever it is built.
         descriptor.set_built("00:00:00", "Jan  1 2026");
-        descriptor.set_idf_version("brickproof-virtual");
+        descriptor.set_idf_version(VIRTUAL_IDF);
         let mut rodata = descriptor.encode().to_vec();
         rodata.extend(ProfileRecord::new(profile, "").encode());
         let seed = version.bytes().chain(profile.bytes()).fold(0x811c_9dc5 ^ u32::from(chip.image_id()), |hash, b| {

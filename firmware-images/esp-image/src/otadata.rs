@@ -138,20 +138,87 @@ impl OtaData {
         }
     }
 
-    /// Sector and entry to write so that `slot` boots next: a higher sequence than both, in the sector that is not
-    /// active.
+    /// Sector and entry to write so that `slot` boots next, as `esp_ota_set_boot_partition` reckons it: the first
+    /// sequence not below the active one that means this slot, in the sector that is not active; with no active entry
+    /// the slot's first sequence, in sector 0. A refused entry in the other sector does not count: it is overwritten.
     #[must_use]
     pub fn select(&self, slot: u8, slots: u8, state: ImageState) -> (usize, Entry) {
         let slots = u32::from(slots.max(1));
-        let highest = self.entries.iter().flatten().map(|e| e.sequence).max().unwrap_or(0);
-        let wanted = u32::from(slot) % slots + 1;
-        let mut sequence = wanted;
-        while sequence <= highest {
-            sequence += slots;
-        }
-        let sector = self.active().map_or(0, |(sector, _)| 1 - sector);
-        (sector, Entry { sequence, state })
+        let first = u32::from(slot) % slots + 1;
+        let Some((sector, active)) = self.active() else {
+            return (0, Entry { sequence: first, state });
+        };
+        // Selecting the active slot again gives it a sequence of its own: ESP-IDF repeats the active one, which only
+        // boots the same slot as well.
+        let rounds = if active.sequence < first { 0 } else { (active.sequence - first) / slots + 1 };
+        (1 - sector, Entry { sequence: first.saturating_add(rounds.saturating_mul(slots)), state })
     }
+
+    /// What a bootloader does with otadata before it loads an image (ESP-IDF's
+    /// `bootloader_utility_get_selected_boot_partition`). `slots` and `factory` say what the partition table holds;
+    /// without `rollback` (CONFIG_BOOTLOADER_APP_ROLLBACK_ENABLE) states are left as they are.
+    #[must_use]
+    pub fn boot(&self, slots: u8, factory: bool, rollback: bool) -> BootPlan {
+        let mut after = *self;
+        let mut changed = [false; 2];
+        if rollback {
+            // Restarted before the application confirmed itself.
+            for (entry, changed) in after.entries.iter_mut().zip(&mut changed) {
+                if let Some(entry) = entry.as_mut().filter(|e| e.state == ImageState::PendingVerify) {
+                    entry.state = ImageState::Aborted;
+                    *changed = true;
+                }
+            }
+        }
+        let mut initialise = None;
+        let target = match after.active() {
+            Some((sector, entry)) if slots > 0 => {
+                if rollback && entry.state == ImageState::New {
+                    after.entries[sector] = Some(Entry { state: ImageState::PendingVerify, ..entry });
+                    changed[sector] = true;
+                }
+                BootTarget::Slot(entry.slot(slots))
+            }
+            _ if factory => BootTarget::Factory,
+            _ => {
+                // Only blank or broken otadata is set right; two refused images stay refused.
+                if after.entries == [None, None] {
+                    initialise = Some(Entry { sequence: 1, state: ImageState::Valid });
+                }
+                BootTarget::Slot(0)
+            }
+        };
+        let write = [0, 1].map(|sector| after.entries[sector].filter(|_| changed[sector]));
+        BootPlan { target, write, initialise }
+    }
+
+    /// Sector and entry to write when the running application confirms (`Valid`) or refuses (`Invalid`) itself; `None`
+    /// where nothing is active or the state stands already.
+    #[must_use]
+    pub fn mark(&self, state: ImageState) -> Option<(usize, Entry)> {
+        let (sector, entry) = self.active().filter(|(_, entry)| entry.state != state)?;
+        Some((sector, Entry { state, ..entry }))
+    }
+}
+
+/// Which application boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootTarget {
+    /// The factory application.
+    Factory,
+    /// An OTA slot.
+    Slot(u8),
+}
+
+/// What a bootloader does with otadata.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootPlan {
+    /// What it tries to boot first.
+    pub target: BootTarget,
+    /// Entries to write, by sector, before the image is loaded.
+    pub write: [Option<Entry>; 2],
+    /// Entry to write to sector 0 once the image has proven good: otadata was blank.
+    pub initialise: Option<Entry>,
 }
 
 #[cfg(test)]
@@ -193,6 +260,95 @@ mod tests {
         let data = OtaData { entries: [Some(one), Some(entry)] };
         let (sector, entry) = data.select(0, 2, ImageState::New);
         assert_eq!((sector, entry.sequence, entry.slot(2)), (0, 3, 0));
+    }
+
+    #[test]
+    fn refused_entry_is_overwritten_and_does_not_raise_the_sequence() {
+        let data = OtaData {
+            entries: [
+                Some(Entry { sequence: 1, state: ImageState::Valid }),
+                Some(Entry { sequence: 2, state: ImageState::Aborted }),
+            ],
+        };
+        assert_eq!(data.select(1, 2, ImageState::New), (1, Entry { sequence: 2, state: ImageState::New }));
+    }
+
+    #[test]
+    fn selected_slot_is_the_active_one_afterwards_from_any_start() {
+        for slots in 1..5 {
+            for start in 1..20 {
+                for slot in 0..slots {
+                    let mut data =
+                        OtaData { entries: [Some(Entry { sequence: start, state: ImageState::Valid }), None] };
+                    let (sector, entry) = data.select(slot, slots, ImageState::New);
+                    data.entries[sector] = Some(entry);
+                    let (_, active) = data.active().expect("one is active");
+                    assert_eq!(active.slot(slots), slot, "slot {slot} of {slots} from sequence {start}");
+                }
+            }
+        }
+    }
+
+    /// otadata after a boot, as the bootloader leaves it.
+    fn booted(data: OtaData, rollback: bool) -> (BootTarget, OtaData) {
+        let plan = data.boot(2, false, rollback);
+        let mut after = data;
+        for (sector, entry) in plan.write.into_iter().enumerate() {
+            after.entries[sector] = entry.or(after.entries[sector]);
+        }
+        if plan.initialise.is_some() {
+            after.entries[0] = plan.initialise;
+        }
+        (plan.target, after)
+    }
+
+    #[test]
+    fn unconfirmed_image_is_tried_once_then_the_old_one_boots() {
+        let one = Entry { sequence: 1, state: ImageState::Valid };
+        let two = Entry { sequence: 2, state: ImageState::New };
+        let (target, data) = booted(OtaData { entries: [Some(one), Some(two)] }, true);
+        assert_eq!(target, BootTarget::Slot(1));
+        assert_eq!(data.entries[1].map(|e| e.state), Some(ImageState::PendingVerify));
+        let (target, data) = booted(data, true);
+        assert_eq!(target, BootTarget::Slot(0));
+        assert_eq!(data.entries[1].map(|e| e.state), Some(ImageState::Aborted));
+        assert_eq!(booted(data, true), (BootTarget::Slot(0), data));
+    }
+
+    #[test]
+    fn confirmed_image_keeps_booting() {
+        let two = Entry { sequence: 2, state: ImageState::New };
+        let (_, mut data) = booted(OtaData { entries: [None, Some(two)] }, true);
+        let (sector, entry) = data.mark(ImageState::Valid).expect("it was pending");
+        data.entries[sector] = Some(entry);
+        assert_eq!(data.mark(ImageState::Valid), None);
+        assert_eq!(booted(data, true), (BootTarget::Slot(1), data));
+    }
+
+    #[test]
+    fn without_rollback_new_stays_new() {
+        let two = Entry { sequence: 2, state: ImageState::New };
+        let data = OtaData { entries: [None, Some(two)] };
+        assert_eq!(booted(data, false), (BootTarget::Slot(1), data));
+    }
+
+    #[test]
+    fn blank_otadata_boots_factory_or_else_slot_0_and_is_initialised() {
+        let blank = OtaData { entries: [None, None] };
+        assert_eq!(
+            blank.boot(2, true, true),
+            BootPlan { target: BootTarget::Factory, write: [None, None], initialise: None }
+        );
+        let (target, data) = booted(blank, true);
+        assert_eq!(target, BootTarget::Slot(0));
+        assert_eq!(data.entries, [Some(Entry { sequence: 1, state: ImageState::Valid }), None]);
+    }
+
+    #[test]
+    fn two_refused_images_fall_back_without_being_forgiven() {
+        let refused = |sequence| Some(Entry { sequence, state: ImageState::Invalid });
+        let data = OtaData { entries: [refused(1), refused(2)] };
+        assert_eq!(booted(data, true), (BootTarget::Slot(0), data));
     }
 
     #[test]

@@ -209,6 +209,37 @@ pub fn reference() -> [Partition; 5] {
     ]
 }
 
+/// Writes partitions as the CSV that ESP-IDF's `gen_esp32part.py` and espflash read.
+#[cfg(feature = "std")]
+#[must_use]
+pub fn csv(partitions: &[Partition]) -> String {
+    let mut text = String::from("# Name, Type, SubType, Offset, Size, Flags\n");
+    for p in partitions {
+        let kind = match p.kind {
+            APP => "app".to_owned(),
+            DATA => "data".to_owned(),
+            other => format!("{other:#04x}"),
+        };
+        let subtype = match (p.kind, p.subtype) {
+            (APP, FACTORY) => "factory".to_owned(),
+            (APP, TEST) => "test".to_owned(),
+            (APP, n) if p.ota_slot().is_some() => format!("ota_{}", n - OTA_0),
+            (DATA, OTADATA) => "ota".to_owned(),
+            (DATA, PHY) => "phy".to_owned(),
+            (DATA, NVS) => "nvs".to_owned(),
+            (_, other) => format!("{other:#04x}"),
+        };
+        let flags = match p.flags {
+            0 => "",
+            1 => " encrypted",
+            2 => " readonly",
+            _ => " encrypted:readonly",
+        };
+        text.push_str(&format!("{}, {kind}, {subtype}, {:#x}, {:#x},{flags}\n", p.label(), p.offset, p.size));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ use crate::record::{self, ProfileRecord};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
     /// Does not begin with the magic byte.
-    #[error("this is no ESP image: it begins with {found:#04x}, not 0xe9")]
+    #[error("this is no ESP image: it begins with {found:#04x}, not 0xe9 (an encrypted image looks like this, too)")]
     NotAnImage {
         /// First byte.
         found: u8,
@@ -57,6 +57,8 @@ pub enum PatchError {
 
 /// First byte of a Secure Boot V2 signature block, which stands at the next sector border.
 const SIGNATURE_MAGIC: u8 = 0xe7;
+/// Length of a Secure Boot V1 signature, which ends the file: a version word of 0 and 64 bytes of ECDSA.
+const SIGNATURE_V1: usize = 4 + 64;
 
 /// What an application image says of itself.
 #[derive(Clone, Debug)]
@@ -83,7 +85,8 @@ fn segments_end(bytes: &[u8], header: &ImageHeader) -> Result<usize, PatchError>
     let mut at = HEADER_LEN;
     for _ in 0..header.segment_count {
         let segment = SegmentHeader::parse(&field::<SEGMENT_HEADER_LEN>(bytes, at)?);
-        at += SEGMENT_HEADER_LEN + usize::try_from(segment.length).unwrap_or(usize::MAX / 4);
+        let length = usize::try_from(segment.length).unwrap_or(usize::MAX);
+        at = at.saturating_add(SEGMENT_HEADER_LEN).saturating_add(length);
         if at > bytes.len() {
             return Err(PatchError::Truncated { have: bytes.len(), need: at });
         }
@@ -98,8 +101,8 @@ fn segments_end(bytes: &[u8], header: &ImageHeader) -> Result<usize, PatchError>
 /// See [`PatchError`].
 pub fn facts(bytes: &[u8]) -> Result<AppFacts, PatchError> {
     let first = *bytes.first().ok_or(PatchError::Truncated { have: 0, need: HEADER_LEN })?;
-    if let Some(application) = merged_application(bytes) {
-        return Err(PatchError::Merged { application });
+    if let Some(parts) = merged_parts(bytes) {
+        return Err(PatchError::Merged { application: parts.application });
     }
     if first != MAGIC {
         return Err(PatchError::NotAnImage { found: first });
@@ -112,21 +115,59 @@ pub fn facts(bytes: &[u8]) -> Result<AppFacts, PatchError> {
     if bytes.len() < length {
         return Err(PatchError::Truncated { have: bytes.len(), need: length });
     }
-    let signed = bytes.get(length.next_multiple_of(4096)) == Some(&SIGNATURE_MAGIC);
+    let signed = is_signed(bytes, length);
     Ok(AppFacts { header, descriptor, profile, length, signed })
 }
 
-/// Where the application begins in a merged image: its partition table tells.
+fn is_signed(bytes: &[u8], length: usize) -> bool {
+    let v2 = bytes.get(length.next_multiple_of(4096)) == Some(&SIGNATURE_MAGIC);
+    let v1 = bytes.get(length..).is_some_and(|rest| rest.len() == SIGNATURE_V1 && rest[..4] == [0; 4]);
+    v1 || v2
+}
+
+fn is_application(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&MAGIC) && field(bytes, descriptor::OFFSET).is_ok_and(|b| AppDescriptor::parse(&b).is_some())
+}
+
+/// What a merged image is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergedParts {
+    /// Flash offset of the file's first byte: 0, or the ESP32's bootloader offset.
+    pub start: u32,
+    /// The partition table, where it stands in its usual place.
+    pub table: Option<partition::PartitionTable>,
+    /// Offset of the application in the file.
+    pub application: usize,
+}
+
+/// Takes a merged image apart; `None` where this is none.
 #[must_use]
-pub fn merged_application(bytes: &[u8]) -> Option<usize> {
+pub fn merged_parts(bytes: &[u8]) -> Option<MergedParts> {
+    if is_application(bytes) {
+        return None;
+    }
     // Merged for a flash that starts at 0 (S3, C3), or for one that starts at the ESP32's bootloader.
-    [0usize, 0x1000].into_iter().find_map(|start| {
-        let table = bytes.get(usize::try_from(partition::OFFSET).ok()?.checked_sub(start)?..)?;
-        let table = partition::PartitionTable::parse(&table[..table.len().min(partition::MAX_LEN)]).ok()?;
-        let first = table.partitions().iter().filter(|p| p.kind == partition::APP).min_by_key(|p| p.offset)?;
-        usize::try_from(first.offset).ok()?.checked_sub(start)
+    let by_table = [0u32, 0x1000].into_iter().find_map(|start| {
+        let rows = bytes.get(usize::try_from(partition::OFFSET - start).ok()?..)?;
+        let table = partition::PartitionTable::parse(&rows[..rows.len().min(partition::MAX_LEN)]).ok()?;
+        let application = table
+            .partitions()
+            .iter()
+            .filter(|p| p.kind == partition::APP)
+            .filter_map(|p| usize::try_from(p.offset.checked_sub(start)?).ok())
+            .find(|at| bytes.get(*at..).is_some_and(is_application))?;
+        Some(MergedParts { start, table: Some(table), application })
+    });
+    // With the table elsewhere (CONFIG_PARTITION_TABLE_OFFSET) the application is found by its looks; applications
+    // begin on pages of the MMU.
+    by_table.or_else(|| {
+        let application = (PAGE..bytes.len()).step_by(PAGE).find(|at| is_application(&bytes[*at..]))?;
+        Some(MergedParts { start: 0, table: None, application })
     })
 }
+
+/// Application partitions begin at multiples of this.
+const PAGE: usize = 0x1_0000;
 
 /// The image with another version in its descriptor.
 ///
@@ -211,6 +252,8 @@ fn patched(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::build::AppImage;
     use crate::chip::ChipId;
@@ -247,6 +290,29 @@ mod tests {
         signed.resize(signed.len().next_multiple_of(4096), 0xff);
         signed.push(SIGNATURE_MAGIC);
         assert_eq!(with_version(&signed, "2"), Err(PatchError::Signed));
+        let mut signed = image();
+        signed.extend([0; 4]);
+        signed.extend([0x5a; 64]);
+        assert_eq!(with_version(&signed, "2"), Err(PatchError::Signed));
+    }
+
+    #[test]
+    fn application_inside_a_merged_image_is_found_without_a_table_in_its_usual_place() {
+        let mut merged = vec![0xff; 0x2_0000];
+        merged[0] = MAGIC;
+        merged.extend(image());
+        let parts = merged_parts(&merged).expect("merged");
+        assert_eq!((parts.application, parts.table), (0x2_0000, None));
+    }
+
+    #[test]
+    fn image_merged_from_the_bootloader_on_starts_at_0x1000() {
+        let mut merged = vec![0xff; 0xf000];
+        merged[0] = MAGIC;
+        merged[0x7000..0x7000 + partition::MAX_LEN].copy_from_slice(&partition::encode(&partition::reference()));
+        merged.extend(image());
+        let parts = merged_parts(&merged).expect("merged");
+        assert_eq!((parts.start, parts.application), (0x1000, 0xf000));
     }
 
     #[test]
@@ -263,5 +329,24 @@ mod tests {
         let image = image();
         let error = facts(&image[..5000]).expect_err("truncated");
         assert!(matches!(error, PatchError::Truncated { have: 5000, .. }), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+        #[test]
+        fn mutilated_images_are_refused_or_patched_but_never_panic(
+            changes in proptest::collection::vec((0usize..400, any::<u8>()), 0..8),
+            length in 0usize..170_000,
+        ) {
+            let mut bytes = image();
+            for (at, value) in changes {
+                bytes[at] = value;
+            }
+            bytes.truncate(length);
+            if let Ok(patched) = with_version(&bytes, "9.9.9") {
+                let read = facts(&patched).expect("still one");
+                prop_assert_eq!(read.descriptor.version(), "9.9.9");
+            }
+        }
     }
 }

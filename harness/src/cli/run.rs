@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use esp_image::chip::ChipId;
-use miette::{Result, miette};
+use miette::{Report, Result, miette};
 
 use super::args::RunArgs;
 use super::{judge::write_reports, out, progress};
 use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
 use crate::firmware_file;
-use crate::image::Catalogue;
+use crate::image::{Catalogue, RunOn};
 use crate::report::terminal;
 use crate::run::{self, BoardChoice, RunConfig};
 use crate::scenario::{self, values::Values};
@@ -22,9 +22,9 @@ const REAL_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let firmware = firmware_file::load(args.firmware.as_deref())?;
-    let mut catalogue = Catalogue::embedded().map_err(|e| miette!("{e}"))?;
+    let mut catalogue = Catalogue::embedded().map_err(Report::new)?;
     if let Some(path) = &args.catalogue {
-        catalogue = catalogue.with(path).map_err(|e| miette!("{e}"))?;
+        catalogue = catalogue.with(path).map_err(Report::new)?;
     }
     let board = match args.board.as_str() {
         "virtual" => BoardChoice::Virtual,
@@ -126,13 +126,13 @@ fn check_images(
         let values = Values::of_network("0.0.0.0", 1).with("firmware.max_attempts", "1").with("firmware.delay", "1s");
         let Ok(scenario) = scenario::parse(&selected.name, &selected.path, &selected.text, &values) else { continue };
         for name in [Some(&scenario.image.flash), scenario.image.offer.as_ref()].into_iter().flatten() {
-            let image = catalogue.application(name, chip).map_err(|e| miette!("{e}"))?;
-            if !image.entry.run_on.iter().any(|b| b == "serial") {
+            let image = catalogue.application(name, chip).map_err(Report::new)?;
+            if !image.runs_on(RunOn::Serial) {
                 return Err(miette!(
                     help = "add your firmware with `brickproof image add BUILD_FOLDER`, and give --catalogue catalogue.toml",
                     "image {} runs on {} only, not on the board at {id}",
                     image.entry.name,
-                    image.entry.run_on.join(", ")
+                    image.entry.runs_on_words()
                 ));
             }
         }

@@ -1,160 +1,230 @@
-//! Adding a user's own firmware to a catalogue: an ESP-IDF build folder, an application image, or a merged image.
+//! Adding images of a project to its catalogue: an ESP-IDF build folder, an application .bin or a merged .bin.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use esp_image::chip::{ChipId, name_of_id};
+use esp_image::build::VIRTUAL_IDF;
+use esp_image::partition::{APP, OFFSET, PartitionTable};
 use esp_image::patch;
-use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
-use super::catalogue::{self, Entry, Kind, sha256};
-use super::{ImageError, error};
-
-/// What ESP-IDF's build leaves for flashing tools.
-#[derive(Deserialize)]
-struct FlasherArgs {
-    app: Option<AppFile>,
-}
-
-#[derive(Deserialize)]
-struct AppFile {
-    file: PathBuf,
-}
+use super::ImageError;
+use super::application::{Application, read_application};
+use super::build_folder::{self, BuildFolder, Placed};
+use super::catalogue::{Catalogue, recorded_capabilities};
+use super::entry::{Entry, Kind, RunOn};
+use super::parse::is_name;
+use super::patch::file_name;
+use super::reference;
+use super::store::{New, append};
 
 /// What was added.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Added {
-    /// The entry.
+    /// The application's entry, or the merged image's.
     pub entry: Entry,
+    /// Entries of what a first flash writes along with it: bootloader, partition table, data.
+    pub parts: Vec<Entry>,
 }
 
-/// Adds firmware to a catalogue. The application is copied beside the catalogue.
+/// What to add, and where to.
+struct Request<'a> {
+    source: &'a Path,
+    catalogue: &'a Path,
+    elf: Option<&'a Path>,
+    name: Option<&'a str>,
+}
+
+/// Adds an ESP-IDF build folder, an application .bin or a merged .bin to a catalogue, which is made where there is none:
+/// files are copied beside it, entries are appended. `elf` is the ELF file of the same build (a build folder's own is
+/// found); without `name` the image is named `project-chip-version`.
 ///
 /// # Errors
 ///
-/// Nothing usable is at `path`, the image is truncated or for a chip not known here, or the catalogue cannot be written.
+/// `path` holds no image or a damaged one, the ELF is of another build, the catalogue has the name already or cannot be
+/// written.
 pub fn add(path: &Path, catalogue: &Path, elf: Option<&Path>, name: Option<&str>) -> Result<Added, ImageError> {
-    let (file, made_by) = application_file(path)?;
-    let bytes = error::read(&file)?;
-    let unusable = |why: String| ImageError::Unusable { path: file.clone(), why };
-    // A merged image holds the application behind its partition table.
-    let application = match patch::merged_application(&bytes) {
-        Some(start) => bytes[start.min(bytes.len())..].to_vec(),
-        None => bytes,
+    if let Some(name) = name.filter(|name| !is_name(name)) {
+        return Err(ImageError::BadName { name: name.to_owned() });
+    }
+    let request = Request { source: path, catalogue, elf, name };
+    let (first, parts) = if path.is_dir() { from_folder(&request)? } else { (from_file(&request)?, Vec::new()) };
+    let added = Added { entry: first.entry.clone(), parts: parts.iter().map(|p| p.entry.clone()).collect() };
+    let mut new = vec![first];
+    new.extend(parts);
+    append(catalogue, &new)?;
+    Ok(added)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
+    fs::read(path).map_err(|source| ImageError::Read { what: "image", path: path.to_owned(), source })
+}
+
+fn from_file(request: &Request<'_>) -> Result<New, ImageError> {
+    let bytes = read(request.source)?;
+    let what = request.source.display().to_string();
+    let Some(parts) = patch::merged_parts(&bytes) else {
+        let application = read_application(&bytes, &what)?;
+        let flash_with = flashed_with(request.catalogue, &application)?;
+        return application_entry(request, &application, bytes, request.elf, flash_with, None);
     };
-    let facts = patch::facts(&application).map_err(|e| unusable(e.to_string()))?;
-    let chip = ChipId::from_image_id(facts.header.chip_id).ok_or_else(|| {
-        let found = name_of_id(facts.header.chip_id);
-        unusable(format!("it is for the {found}; supported are ESP32, ESP32-S3 and ESP32-C3"))
-    })?;
-    // A signature block belongs to the image; what else follows (erased flash of a merged image) does not.
-    let application = if facts.signed { application } else { application[..facts.length].to_vec() };
-    let version = facts.descriptor.version().to_owned();
-    let project = facts.descriptor.project().to_owned();
-    let name = name.map_or_else(|| format!("{project}-{chip}-{version}"), str::to_owned);
-    let folder = catalogue.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let target = PathBuf::from("images").join(format!("{name}.bin"));
-    let run_on = match facts.profile {
-        Some(_) => vec!["virtual".to_owned()],
-        None => vec!["serial".to_owned(), "qemu".to_owned()],
+    let application = read_application(&bytes[parts.application..], &what)?;
+    let bootloader = application.chip.bootloader_offset().checked_sub(parts.start);
+    let capabilities = bootloader
+        .and_then(|at| bytes.get(usize::try_from(at).ok()?..))
+        .and_then(recorded_capabilities)
+        .unwrap_or_default();
+    let kind = Kind::Merged { software: application.software(), offset: parts.start, capabilities };
+    let name = name_of(request, &application);
+    let elf = request.elf.map(|path| elf_of(path, &application, &what)).transpose()?;
+    Ok(new(&name, kind, &application, bytes, elf, None))
+}
+
+/// What an application that comes alone is flashed with: for another version of a project that the catalogue has, what
+/// that is flashed with; for the reference firmware's, what comes with this program. Nothing is known of others: they can
+/// be served.
+fn flashed_with(catalogue: &Path, application: &Application) -> Result<Vec<String>, ImageError> {
+    if is_virtual(application) {
+        return Ok(reference::flash_with(application.chip));
+    }
+    if !catalogue.exists() {
+        return Ok(Vec::new());
+    }
+    let software = application.software();
+    let there = Catalogue::load(catalogue)?;
+    let same = there.entries().filter_map(|entry| match &entry.kind {
+        Kind::Application { software: s, flash_with } if s.project == software.project && s.chip == software.chip => {
+            Some(flash_with.clone()).filter(|names| !names.is_empty())
+        }
+        _ => None,
+    });
+    Ok(same.last().unwrap_or_default())
+}
+
+fn is_virtual(application: &Application) -> bool {
+    application.facts.descriptor.idf_version() == VIRTUAL_IDF
+}
+
+fn from_folder(request: &Request<'_>) -> Result<(New, Vec<New>), ImageError> {
+    let BuildFolder { application: placed, bootloader, partition_table, data, capabilities, elf } =
+        build_folder::read(request.source)?;
+    let fail = |why: String| ImageError::BuildFolder { path: request.source.to_owned(), why };
+    let bytes = read(&placed.file)?;
+    let application = read_application(&bytes, &placed.file.display().to_string())?;
+    let name = name_of(request, &application);
+    let make = Some("idf.py build");
+    let mut parts = Vec::new();
+    if let Some(Placed { offset, file }) = bootloader {
+        let chip = application.chip;
+        if offset != chip.bootloader_offset() {
+            let why = format!(
+                "its bootloader goes to {offset:#x}, the ROM of {chip} looks at {:#x}",
+                chip.bootloader_offset()
+            );
+            return Err(fail(why));
+        }
+        let bytes = read(&file)?;
+        let capabilities = recorded_capabilities(&bytes).unwrap_or(capabilities);
+        let kind = Kind::Bootloader { chip, version: None, capabilities };
+        parts.push(new(&format!("{name}-bootloader"), kind, &application, bytes, None, make));
+    }
+    if let Some(Placed { offset, file }) = partition_table {
+        let bytes = read(&file)?;
+        let table = PartitionTable::parse(&bytes).map_err(|e| fail(format!("{}: {e}", file.display())))?;
+        if offset != OFFSET {
+            // Firmware is told the offset when it is built; this program is not.
+            return Err(fail(format!(
+                "its partition table stands at {offset:#x} (CONFIG_PARTITION_TABLE_OFFSET); only {OFFSET:#x} is supported"
+            )));
+        }
+        if !table.partitions().iter().any(|p| p.kind == APP && p.offset == placed.offset) {
+            return Err(fail(format!(
+                "no application partition begins at {:#x}, the application's offset",
+                placed.offset
+            )));
+        }
+        let kind = Kind::PartitionTable { offset };
+        parts.push(new(&format!("{name}-partition-table"), kind, &application, bytes, None, make));
+    }
+    for Placed { offset, file } in data {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+        let label = file_name(&format!("{name}-{stem}-{offset:x}"));
+        parts.push(new(&label, Kind::Data { offset }, &application, read(&file)?, None, make));
+    }
+    let flash_with = parts.iter().map(|p| p.entry.name.clone()).collect();
+    let elf = request.elf.map(Path::to_owned).or(elf);
+    Ok((application_entry(request, &application, bytes, elf.as_deref(), flash_with, make)?, parts))
+}
+
+fn application_entry(
+    request: &Request<'_>,
+    application: &Application,
+    bytes: Vec<u8>,
+    elf: Option<&Path>,
+    flash_with: Vec<String>,
+    make: Option<&str>,
+) -> Result<New, ImageError> {
+    let name = name_of(request, application);
+    let elf = elf.map(|path| elf_of(path, application, &format!("image `{name}`"))).transpose()?;
+    let kind = Kind::Application { software: application.software(), flash_with };
+    Ok(new(&name, kind, application, bytes, elf, make))
+}
+
+fn name_of(request: &Request<'_>, application: &Application) -> String {
+    let software = application.software();
+    let made = || file_name(&format!("{}-{}-{}", software.project, software.chip, software.version));
+    request.name.map_or_else(made, str::to_owned)
+}
+
+/// Reads an ELF file and checks that the image was made from it, where the image says from which.
+fn elf_of(path: &Path, application: &Application, what: &str) -> Result<Vec<u8>, ImageError> {
+    let bytes =
+        fs::read(path).map_err(|source| ImageError::Read { what: "ELF file", path: path.to_owned(), source })?;
+    let expected = application.facts.descriptor.elf_sha256();
+    let found = Sha256::digest(&bytes);
+    // All zeros: the build did not record it (esp-hal).
+    if expected.iter().any(|b| *b != 0) && found[..] != *expected {
+        return Err(ImageError::OtherElf {
+            path: PathBuf::from(path),
+            what: what.to_owned(),
+            found: hex::encode(&found[..4]),
+            expected: hex::encode(&expected[..4]),
+        });
+    }
+    Ok(bytes)
+}
+
+fn new(
+    name: &str,
+    kind: Kind,
+    application: &Application,
+    bytes: Vec<u8>,
+    elf: Option<Vec<u8>>,
+    make: Option<&str>,
+) -> New {
+    let descriptor = &application.facts.descriptor;
+    let (time, date) = descriptor.built();
+    let run_on = match kind {
+        Kind::PartitionTable { .. } | Kind::Data { .. } => RunOn::ALL.into(),
+        _ if is_virtual(application) => BTreeSet::from([RunOn::Virtual]),
+        _ => RunOn::real(),
     };
     let entry = Entry {
-        kind: Kind::Application,
-        chip: chip.name().to_owned(),
-        version: Some(version),
-        project: Some(project),
-        profile: facts.profile.map(|p| p.profile().to_owned()),
+        name: name.to_owned(),
+        kind,
         run_on,
-        file: target.display().to_string(),
-        size: application.len() as u64,
-        sha256: sha256(&application),
-        origin: format!("added from {}", file.file_name().unwrap_or_default().to_string_lossy()),
-        make: made_by,
-        capabilities: Vec::new(),
-        elf: elf.map(|p| p.display().to_string()),
-        name,
+        file: format!("images/{name}.bin"),
+        size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        sha256: Sha256::digest(&bytes).into(),
+        elf: elf.as_ref().map(|_| format!("images/{name}.elf")),
+        origin: format!(
+            "{} {}, {}, built {date} {time}",
+            descriptor.project(),
+            descriptor.version(),
+            descriptor.idf_version()
+        ),
+        make: make.map(str::to_owned),
     };
-    let images = folder.join("images");
-    std::fs::create_dir_all(&images).map_err(|source| ImageError::Io {
-        doing: "create",
-        path: images.clone(),
-        source,
-    })?;
-    error::write(&folder.join(&target), &application)?;
-    catalogue::append(catalogue, &entry)?;
-    Ok(Added { entry })
-}
-
-/// The application's file, and how it is made again.
-fn application_file(path: &Path) -> Result<(PathBuf, String), ImageError> {
-    if !path.is_dir() {
-        return Ok((path.to_owned(), "unknown: added from a file".to_owned()));
-    }
-    let unusable = |why: String| ImageError::Unusable { path: path.to_owned(), why };
-    let args = path.join("flasher_args.json");
-    if !args.exists() {
-        return Err(unusable(
-            "the folder has no flasher_args.json: give ESP-IDF's build folder (after `idf.py build`), or a .bin file"
-                .to_owned(),
-        ));
-    }
-    let args: FlasherArgs = serde_json::from_slice(&error::read(&args)?)
-        .map_err(|e| unusable(format!("its flasher_args.json cannot be read: {e}")))?;
-    let app = args.app.ok_or_else(|| unusable("its flasher_args.json names no application".to_owned()))?;
-    Ok((path.join(app.file), "idf.py build".to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use esp_image::build::AppImage;
-
-    fn image() -> Vec<u8> {
-        AppImage::reference(ChipId::Esp32C3, "1.5.9", "xiaozhi-1.5.9").bytes()
-    }
-
-    #[test]
-    fn build_folder_and_merged_image_give_the_same_application() {
-        let folder = tempfile::tempdir().expect("folder");
-        let build = folder.path().join("build");
-        std::fs::create_dir(&build).expect("build");
-        std::fs::write(build.join("app.bin"), image()).expect("app");
-        std::fs::write(build.join("flasher_args.json"), r#"{"app":{"offset":"0x10000","file":"app.bin"}}"#)
-            .expect("args");
-        let from_build = add(&build, &folder.path().join("a.toml"), None, None).expect("build folder").entry;
-
-        let mut merged = vec![0xff; 0x1_0000];
-        let table = esp_image::partition::encode(&esp_image::partition::reference());
-        merged[0x8000..0x8000 + table.len()].copy_from_slice(&table);
-        merged.extend(image());
-        merged.extend([0xff; 4096]);
-        let file = folder.path().join("merged-binary.bin");
-        std::fs::write(&file, merged).expect("merged");
-        let from_merged = add(&file, &folder.path().join("b.toml"), None, None).expect("merged image").entry;
-        assert_eq!(from_build.sha256, from_merged.sha256);
-        assert_eq!(from_build.name, "ota-agent-esp32c3-1.5.9");
-    }
-
-    #[test]
-    fn truncated_image_is_refused_with_its_length() {
-        let folder = tempfile::tempdir().expect("folder");
-        let file = folder.path().join("app.bin");
-        std::fs::write(&file, &image()[..1000]).expect("file");
-        let error = add(&file, &folder.path().join("c.toml"), None, None).expect_err("truncated").to_string();
-        assert!(error.contains("truncated: 1000 bytes are there"), "{error}");
-    }
-
-    #[test]
-    fn added_image_is_found_and_a_changed_file_is_noticed() {
-        let folder = tempfile::tempdir().expect("folder");
-        let file = folder.path().join("app.bin");
-        std::fs::write(&file, image()).expect("file");
-        let path = folder.path().join("catalogue.toml");
-        add(&file, &path, None, Some("mine")).expect("added");
-        let load = || super::super::Catalogue::embedded().expect("embedded").with(&path).expect("catalogue");
-        assert_eq!(load().application("mine", ChipId::Esp32C3).expect("found").bytes, image());
-        std::fs::write(folder.path().join("images/mine.bin"), b"other").expect("changed");
-        let error = load().application("mine", ChipId::Esp32C3).expect_err("changed").to_string();
-        assert!(error.contains("the catalogue says"), "{error}");
-        assert!(add(&file, &path, None, Some("mine")).is_err(), "names are unique");
-    }
+    New { entry, bytes, elf }
 }

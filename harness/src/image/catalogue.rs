@@ -1,235 +1,290 @@
-//! The catalogue: which images there are, with what they are and where they come from.
+//! The catalogue: layers of entries, and the images found in them.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use esp_image::chip::ChipId;
+use esp_image::descriptor::AppDescriptor;
+use esp_image::partition::PartitionTable;
 use esp_image::patch;
-use serde::{Deserialize, Serialize};
+use esp_image::record::{self, BootloaderRecord, ProfileRecord};
 use sha2::{Digest, Sha256};
 
-use super::reference::BUILT;
-use super::{Image, ImageError, error};
+use super::ImageError;
+use super::application::{Application, read_application};
+use super::embedded;
+use super::entry::{BootloaderCapability, Entry, Kind, RunOn, Software};
+use super::parse::parse;
 
-/// What an image is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Kind {
-    /// An application, for a slot or for serving.
-    Application,
-    /// A second-stage bootloader.
-    Bootloader,
-    /// A whole flash in one file.
-    Merged,
+/// An application image, found and checked.
+#[derive(Clone, Debug)]
+pub struct Image {
+    /// Its catalogue entry.
+    pub entry: Entry,
+    /// Its chip.
+    pub chip: ChipId,
+    /// The application image: what an OTA slot holds and what is served. Of a merged image the application alone.
+    pub bytes: Vec<u8>,
+    /// Its application descriptor.
+    pub descriptor: AppDescriptor,
+    /// Its profile record, in images of the reference firmware.
+    pub profile: Option<ProfileRecord>,
+    /// Where it runs.
+    pub run_on: BTreeSet<RunOn>,
 }
 
-/// One image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Entry {
-    /// Name.
-    pub name: String,
-    /// What it is for.
-    pub kind: Kind,
-    /// Chip name.
-    pub chip: String,
-    /// Version of the application descriptor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// Project of the application descriptor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub project: Option<String>,
-    /// Profile of the profile record.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
-    /// Backends that can run it: `virtual`, `serial`, `qemu`.
-    pub run_on: Vec<String>,
-    /// File, relative to the catalogue.
-    pub file: String,
-    /// Size in bytes.
-    pub size: u64,
-    /// SHA-256 of the file.
-    pub sha256: String,
-    /// Where it comes from.
-    pub origin: String,
-    /// The command that makes it again.
-    pub make: String,
-    /// What a bootloader can do: `bootloader-rollback`, `anti-rollback`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub capabilities: Vec<String>,
-    /// ELF, relative to the catalogue.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub elf: Option<String>,
-}
+impl Image {
+    /// Name in the catalogue.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.entry.name
+    }
 
-impl Entry {
-    /// The chip.
-    ///
-    /// # Errors
-    ///
-    /// A name that is no chip known here.
-    pub fn chip_id(&self) -> Result<ChipId, ImageError> {
-        ChipId::from_name(&self.chip).ok_or_else(|| ImageError::Unusable {
-            path: PathBuf::from(&self.file),
-            why: format!("chip {:?} is not known; there are esp32, esp32s3, esp32c3", self.chip),
-        })
+    /// Version that the device reports when it runs this image.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.descriptor.version()
+    }
+
+    /// True where the image's code runs. A virtual-only image on a real board would brick it until it is flashed anew.
+    #[must_use]
+    pub fn runs_on(&self, backend: RunOn) -> bool {
+        self.run_on.contains(&backend)
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    image: Vec<Entry>,
-}
-
+#[derive(Clone, Debug)]
 enum Place {
     Embedded,
     Folder(PathBuf),
 }
 
-/// A catalogue: the embedded one, and those of the user over it.
-pub struct Catalogue {
-    entries: Vec<Entry>,
-    places: Vec<Place>,
+impl Place {
+    fn read(&self, entry: &Entry) -> Result<Cow<'static, [u8]>, ImageError> {
+        let path = match self {
+            Self::Embedded => match embedded::file(&entry.file) {
+                Some(bytes) => return Ok(Cow::Borrowed(bytes)),
+                None => PathBuf::from(&entry.file),
+            },
+            Self::Folder(folder) => folder.join(&entry.file),
+        };
+        let read = if matches!(self, Self::Embedded) {
+            Err(std::io::Error::new(std::io::ErrorKind::NotFound, "not embedded in this program"))
+        } else {
+            fs::read(&path)
+        };
+        read.map(Cow::Owned).map_err(|source| ImageError::Read { what: "image", path, source })
+    }
 }
 
-const EMBEDDED: &str = include_str!("../../../firmware-images/catalogue.toml");
+#[derive(Clone, Debug)]
+struct Layer {
+    place: Place,
+    entries: Vec<Entry>,
+}
+
+/// Catalogues on top of each other: what is found in a later one wins.
+#[derive(Clone, Debug)]
+pub struct Catalogue {
+    layers: Vec<Layer>,
+}
 
 impl Catalogue {
-    /// The catalogue that comes with the program.
+    /// The reference firmware's catalogue, embedded in this program.
     ///
     /// # Errors
     ///
-    /// Never for a released program; a test reads it.
+    /// Never in a program whose tests passed: one of them reads it.
     pub fn embedded() -> Result<Self, ImageError> {
-        let file = parse(Path::new("(embedded)"), EMBEDDED)?;
-        let places = file.image.iter().map(|_| Place::Embedded).collect();
-        Ok(Self { entries: file.image, places })
+        let entries = parse("(embedded)", embedded::CATALOGUE)?;
+        Ok(Self { layers: vec![Layer { place: Place::Embedded, entries }] })
     }
 
-    /// Adds a catalogue file; its entries come first.
+    /// The catalogue of a file alone.
     ///
     /// # Errors
     ///
-    /// The file cannot be read or is malformed.
+    /// It cannot be read or understood.
+    pub fn load(path: &Path) -> Result<Self, ImageError> {
+        Self { layers: Vec::new() }.with(path)
+    }
+
+    /// Puts a project's catalogue on top: its images win over those below.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or understood.
     pub fn with(mut self, path: &Path) -> Result<Self, ImageError> {
-        let text = String::from_utf8_lossy(&error::read(path)?).into_owned();
-        let file = parse(path, &text)?;
-        let folder = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-        for entry in file.image.into_iter().rev() {
-            self.entries.insert(0, entry);
-            self.places.insert(0, Place::Folder(folder.clone()));
-        }
+        let text = fs::read_to_string(path).map_err(|source| ImageError::Read {
+            what: "image catalogue",
+            path: path.to_owned(),
+            source,
+        })?;
+        let entries = parse(&path.display().to_string(), &text)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        self.layers.push(Layer { place: Place::Folder(folder), entries });
         Ok(self)
     }
 
-    /// All entries.
-    #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// All entries, the topmost layer's first.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.layers.iter().rev().flat_map(|layer| &layer.entries)
     }
 
-    /// An application by name or version, for a chip.
+    /// Finds an application image by its name, its version or `project-version`, and reads it.
     ///
     /// # Errors
     ///
-    /// There is none, or its file is not what the catalogue says.
-    pub fn application(&self, name_or_version: &str, chip: ChipId) -> Result<Image, ImageError> {
-        let fits = |e: &Entry| e.kind == Kind::Application && e.chip == chip.name();
-        let index = self
-            .entries
-            .iter()
-            .position(|e| fits(e) && (e.name == name_or_version || e.version.as_deref() == Some(name_or_version)))
-            .ok_or_else(|| ImageError::NotFound {
-                wanted: name_or_version.to_owned(),
-                chip: chip.to_string(),
-                have: self.entries.iter().filter(|e| fits(e)).filter_map(|e| e.version.clone()).collect(),
-            })?;
-        self.load(index)
+    /// There is none, or more than one; it is for another chip; it is not what the catalogue says.
+    pub fn application(&self, wanted: &str, chip: ChipId) -> Result<Image, ImageError> {
+        for layer in self.layers.iter().rev() {
+            if let Some(entry) = layer.entries.iter().find(|e| e.name == wanted && e.software().is_some()) {
+                return Self::image(layer, entry, Some(chip));
+            }
+            let fits = |s: &Software| {
+                s.chip == chip
+                    && (s.version == wanted || wanted.strip_prefix(&*s.project) == Some(&*format!("-{}", s.version)))
+            };
+            let found: Vec<&Entry> = layer.entries.iter().filter(|e| e.software().is_some_and(fits)).collect();
+            match found[..] {
+                [] => {}
+                [entry] => return Self::image(layer, entry, Some(chip)),
+                _ => {
+                    let names = found.iter().map(|e| e.name.clone()).collect();
+                    return Err(ImageError::Ambiguous { wanted: wanted.to_owned(), chip, names });
+                }
+            }
+        }
+        Err(ImageError::NotFound { wanted: wanted.to_owned(), chip, there: self.what_there_is(wanted, chip) })
     }
 
-    /// The bootloader for a chip.
-    ///
-    /// # Errors
-    ///
-    /// There is none, or its file is not what the catalogue says.
-    pub fn bootloader(&self, chip: ChipId) -> Result<Image, ImageError> {
-        let index =
-            self.entries.iter().position(|e| e.kind == Kind::Bootloader && e.chip == chip.name()).ok_or_else(|| {
-                ImageError::NotFound { wanted: "bootloader".to_owned(), chip: chip.to_string(), have: vec![] }
-            })?;
-        self.load(index)
-    }
-
-    fn load(&self, index: usize) -> Result<Image, ImageError> {
-        let entry = self.entries[index].clone();
-        let (bytes, path) = match &self.places[index] {
-            Place::Embedded => {
-                let found = BUILT.iter().find(|(name, _)| *name == entry.name);
-                (found.map_or_else(Vec::new, |(_, bytes)| bytes.to_vec()), PathBuf::from(&entry.file))
-            }
-            Place::Folder(folder) => {
-                let path = folder.join(&entry.file);
-                (error::read(&path)?, path)
-            }
+    fn what_there_is(&self, wanted: &str, chip: ChipId) -> String {
+        let software = || self.entries().filter_map(|e| Some((e, e.software()?)));
+        let others: BTreeSet<ChipId> = software().filter(|(_, s)| s.version == wanted).map(|(_, s)| s.chip).collect();
+        let names: Vec<&str> = software().filter(|(_, s)| s.chip == chip).map(|(e, _)| e.name.as_str()).collect();
+        let mut there = match names[..] {
+            [] => format!("it has none for {chip} at all"),
+            _ => format!("for {chip} there are {}", names.join(", ")),
         };
-        let unusable = |why: String| ImageError::Unusable { path: path.clone(), why };
-        if sha256(&bytes) != entry.sha256 {
-            return Err(unusable(format!(
-                "its SHA-256 is {}, the catalogue says {}; add it again if the change is meant",
-                sha256(&bytes),
-                entry.sha256
-            )));
+        if !others.is_empty() {
+            let others: Vec<&str> = others.into_iter().map(ChipId::name).collect();
+            there += &format!("; version {wanted} is there for {}", others.join(", "));
         }
-        if entry.kind == Kind::Application {
-            let facts = patch::facts(&bytes).map_err(|e| unusable(e.to_string()))?;
-            let chip = entry.chip_id()?;
-            if facts.header.chip_id != chip.image_id() {
-                let found = esp_image::chip::name_of_id(facts.header.chip_id);
-                return Err(unusable(format!("it is an image for the {found}, the catalogue says {chip}")));
+        there + "; `brickproof image add` adds a build of yours, `brickproof image bump` makes another version of one"
+    }
+
+    fn image(layer: &Layer, entry: &Entry, chip: Option<ChipId>) -> Result<Image, ImageError> {
+        let software = entry.software();
+        if let (Some(found), Some(wanted)) = (software.map(|s| s.chip), chip)
+            && found != wanted
+        {
+            return Err(ImageError::OtherChip { name: entry.name.clone(), found, wanted });
+        }
+        let file = true_bytes(layer, entry)?;
+        let what = format!("image `{}`", entry.name);
+        let bytes = match &entry.kind {
+            Kind::Merged { .. } => {
+                let parts = patch::merged_parts(&file).ok_or_else(|| untrue(entry, "the file is no merged image"))?;
+                &file[parts.application..]
+            }
+            _ => &file[..],
+        };
+        let Application { chip, facts } = read_application(bytes, &what)?;
+        let found = Application { chip, facts: facts.clone() }.software();
+        if Some(&found) != software {
+            return Err(untrue(entry, &format!("the file holds {found:?}")));
+        }
+        // Of a merged image the application ends where its own length says; a signature belongs to the image.
+        let end = if matches!(entry.kind, Kind::Merged { .. }) && !facts.signed { facts.length } else { bytes.len() };
+        Ok(Image {
+            entry: entry.clone(),
+            chip,
+            bytes: bytes[..end].to_vec(),
+            descriptor: facts.descriptor,
+            profile: facts.profile,
+            run_on: entry.run_on.clone(),
+        })
+    }
+
+    /// The file of an entry, checked against it. `name` is searched from the topmost layer down.
+    pub(super) fn file(&self, name: &str) -> Result<Option<(Entry, Vec<u8>)>, ImageError> {
+        for layer in self.layers.iter().rev() {
+            if let Some(entry) = layer.entries.iter().find(|e| e.name == name) {
+                return Ok(Some((entry.clone(), true_bytes(layer, entry)?.into_owned())));
             }
         }
-        Ok(Image { entry, bytes })
+        Ok(None)
+    }
+
+    /// Compares every file with its entry, and reads every image as far as it can be understood.
+    ///
+    /// # Errors
+    ///
+    /// All differences found.
+    pub fn check(&self) -> Result<(), Vec<ImageError>> {
+        let mut errors = Vec::new();
+        for layer in &self.layers {
+            for entry in &layer.entries {
+                let checked = match entry.kind {
+                    Kind::Application { .. } | Kind::Merged { .. } => {
+                        Self::image(layer, entry, None).and_then(|image| self.layout(&image).map(|_| ())).or_else(|e| {
+                            // An application alone is good for serving.
+                            if matches!(e, ImageError::Incomplete { .. }) { Ok(()) } else { Err(e) }
+                        })
+                    }
+                    Kind::Bootloader { .. } | Kind::PartitionTable { .. } | Kind::Data { .. } => {
+                        true_bytes(layer, entry).map(|_| ())
+                    }
+                };
+                errors.extend(checked.err());
+            }
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<File, ImageError> {
-    toml::from_str(text).map_err(|e| {
-        let place = e.span().map_or_else(String::new, |span| {
-            let before = &text[..span.start.min(text.len())];
-            let line = before.matches('\n').count() + 1;
-            let column = before.len() - before.rfind('\n').map_or(0, |n| n + 1) + 1;
-            format!("line {line}, column {column}: ")
-        });
-        ImageError::Catalogue { path: path.to_owned(), why: format!("{place}{}", e.message()) }
-    })
+fn untrue(entry: &Entry, difference: &str) -> ImageError {
+    ImageError::Untrue { name: entry.name.clone(), difference: difference.to_owned() }
 }
 
-/// A catalogue file's text.
-pub(super) fn render(entries: &[Entry]) -> String {
-    let header = "# The image catalogue. `brickproof image build` makes this file and the images again, byte for byte;\n\
-                  # a test checks that it tells the truth.\n\n";
-    let body = toml::to_string(&File { image: entries.to_vec() }).unwrap_or_default();
-    format!("{header}{body}")
-}
-
-/// Adds an entry to a catalogue file, keeping what is there.
-pub(super) fn append(path: &Path, entry: &Entry) -> Result<(), ImageError> {
-    let existing =
-        if path.exists() { String::from_utf8_lossy(&error::read(path)?).into_owned() } else { String::new() };
-    let file = parse(path, &existing)?;
-    if file.image.iter().any(|e| e.name == entry.name) {
-        return Err(ImageError::Catalogue {
-            path: path.to_owned(),
-            why: format!("there is an image {:?} already; give another with --name", entry.name),
-        });
+fn true_bytes(layer: &Layer, entry: &Entry) -> Result<Cow<'static, [u8]>, ImageError> {
+    let bytes = layer.place.read(entry)?;
+    let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if length != entry.size {
+        return Err(untrue(entry, &format!("{} has {length} bytes, not {}", entry.file, entry.size)));
     }
-    let added = toml::to_string(&File { image: vec![entry.clone()] }).unwrap_or_default();
-    let gap = if existing.is_empty() || existing.ends_with("\n\n") { "" } else { "\n" };
-    error::write(path, format!("{existing}{gap}{added}").as_bytes())
+    if Sha256::digest(&bytes)[..] != entry.sha256 {
+        return Err(untrue(entry, &format!("the SHA-256 of {} is another one", entry.file)));
+    }
+    match &entry.kind {
+        Kind::Bootloader { chip, capabilities, .. } => {
+            if let Some(id) = chip_id_of(&bytes).filter(|id| *id != chip.image_id()) {
+                return Err(untrue(entry, &format!("the file is for chip id {id}")));
+            }
+            if let Some(found) = recorded_capabilities(&bytes).filter(|found| found != capabilities) {
+                let found: Vec<&str> = found.into_iter().map(BootloaderCapability::name).collect();
+                return Err(untrue(entry, &format!("the bootloader itself states [{}]", found.join(", "))));
+            }
+        }
+        Kind::PartitionTable { .. } => {
+            PartitionTable::parse(&bytes).map_err(|e| untrue(entry, &e.to_string()))?;
+        }
+        Kind::Application { .. } | Kind::Merged { .. } | Kind::Data { .. } => {}
+    }
+    Ok(bytes)
 }
 
-/// SHA-256 in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+fn chip_id_of(bootloader: &[u8]) -> Option<u16> {
+    Some(u16::from_le_bytes([*bootloader.get(12)?, *bootloader.get(13)?]))
+}
+
+/// What a bootloader's own record states; Espressif's have none.
+pub(super) fn recorded_capabilities(bootloader: &[u8]) -> Option<BTreeSet<BootloaderCapability>> {
+    let bytes = bootloader.get(record::BOOTLOADER_OFFSET..)?.first_chunk()?;
+    let record = BootloaderRecord::parse(bytes)?;
+    let stated =
+        [(record.rollback, BootloaderCapability::Rollback), (record.anti_rollback, BootloaderCapability::AntiRollback)];
+    Some(stated.into_iter().filter(|(has, _)| *has).map(|(_, c)| c).collect())
 }

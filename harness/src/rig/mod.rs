@@ -16,7 +16,7 @@ use crate::board::flasher::{Region, Session, Written};
 use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::engine::{Incoming, Rig, RigError};
 use crate::firmware_file::FirmwareFile;
-use crate::image::{self, Catalogue};
+use crate::image::Catalogue;
 use crate::scenario::model::{Scenario, StepAction, Template};
 use crate::timeline::{Action, RigEvent};
 
@@ -76,7 +76,7 @@ impl BoardRig<'_> {
             None => None,
             Some(version) => {
                 let image = self.catalogue.application(version, self.chip).map_err(Self::error)?;
-                let version = image.entry.version.clone().unwrap_or_else(|| version.to_owned());
+                let version = image.version().to_owned();
                 Some(Offer {
                     file_name: format!("{}.bin", image.entry.name),
                     version,
@@ -185,7 +185,11 @@ impl Rig for BoardRig<'_> {
         let mut actions = vec![self.offer(scenario.image.offer.as_deref()).await?];
         actions.push(self.set_faults(&scenario.faults).await?);
         let app = self.catalogue.application(&scenario.image.flash, self.chip).map_err(Self::error)?;
-        let regions = image::first_flash(self.catalogue, &app).map_err(Self::error)?;
+        let layout = self.catalogue.layout(&app).map_err(Self::error)?;
+        let nvs = *layout
+            .nvs()
+            .ok_or_else(|| RigError(format!("the partition table of image `{}` has no NVS partition", app.name())))?;
+        let regions = layout.regions;
         let mut items = self.credentials.clone();
         items.extend(self.items(&scenario.provision)?);
         let keys = told_keys(&items[self.credentials.len()..]);
@@ -207,15 +211,9 @@ impl Rig for BoardRig<'_> {
                     return Err(crate::board::BoardError::Secured { port: session.port().to_owned(), why });
                 }
                 let mut regions = regions.clone();
-                // A first flash: no configuration, no selected slot, whatever an earlier run left there.
-                for p in partition::reference() {
-                    let erased = || vec![0xff; usize::try_from(p.size).unwrap_or(0)];
-                    if p.kind == partition::DATA && p.subtype == partition::NVS {
-                        regions.push(nvs_region(session, p.offset, erased(), &items)?);
-                    } else if p.kind == partition::DATA && p.subtype == partition::OTADATA {
-                        regions.push(Region { label: "otadata".to_owned(), offset: p.offset, bytes: erased() });
-                    }
-                }
+                // A first flash: no configuration but the scenario's, whatever an earlier run left there.
+                let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
+                regions.push(nvs_region(session, nvs.offset, erased, &items)?);
                 session.write(&regions)
             })
             .await?;

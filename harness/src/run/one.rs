@@ -21,6 +21,7 @@ use crate::board::reset::{ModemReset, ResetLine, ResetMethod};
 use crate::board::virtual_reset::{BySocket, InProcess};
 use crate::console::ConsoleReader;
 use crate::engine;
+use crate::image::{BootloaderCapability, ImageError, Layout};
 use crate::judge::{self, Facts};
 use crate::recording::{self, Footer, Header};
 use crate::report::model::ScenarioReport;
@@ -84,8 +85,7 @@ fn values(config: &RunConfig, selected: &Selected) -> Values {
     let version = scenario::parse(&selected.name, &selected.path, &selected.text, &preliminary)
         .ok()
         .and_then(|s| config.catalogue.application(&s.image.flash, config.chip).ok())
-        .and_then(|image| image.entry.version)
-        .unwrap_or_else(|| "0".to_owned());
+        .map_or_else(|| "0".to_owned(), |image| image.version().to_owned());
     config.firmware.values(&version, network)
 }
 
@@ -106,16 +106,20 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     if scenario.requires.contains(&Capability::Power) && !has_power {
         return Some(format!("board {} has no power switch", config.board.name()));
     }
-    let bootloader = config.catalogue.bootloader(config.chip).ok();
-    for (capability, name) in
-        [(Capability::BootloaderRollback, "bootloader-rollback"), (Capability::AntiRollback, "anti-rollback")]
-    {
-        let able = bootloader.as_ref().is_some_and(|b| b.entry.capabilities.iter().any(|c| c == name));
-        if scenario.requires.contains(&capability) && !able {
-            return Some(format!("the flashed bootloader has no {name}"));
-        }
-    }
-    None
+    // An image that cannot be laid out is the rig's failure, told when it is to be flashed.
+    let layout = layout(config, scenario).ok()?;
+    [
+        (Capability::BootloaderRollback, BootloaderCapability::Rollback),
+        (Capability::AntiRollback, BootloaderCapability::AntiRollback),
+    ]
+    .into_iter()
+    .find(|(needed, has)| scenario.requires.contains(needed) && !layout.capabilities.contains(has))
+    .map(|(_, has)| format!("the flashed bootloader has no {}", has.name()))
+}
+
+/// What stands where on flash when the scenario begins.
+fn layout(config: &RunConfig, scenario: &Scenario) -> Result<Layout, ImageError> {
+    config.catalogue.layout(&config.catalogue.application(&scenario.image.flash, config.chip)?)
 }
 
 /// What a run leaves: its events, its verdict, its recording.
@@ -130,7 +134,7 @@ fn execute(
     progress: &Sender<Progress>,
 ) -> Result<Executed, String> {
     let dialect = crate::dialect::load(&config.firmware.dialect).map_err(|e| e.to_string())?;
-    let table = crate::image::first_table().map_err(|e| e.to_string())?;
+    let table = layout(config, scenario).map_err(|e| e.to_string())?.table;
     let facts = Facts {
         slots: table
             .partitions()
