@@ -1,6 +1,9 @@
 //! What the agent asks of the chip it runs on. The ecosystem's traits stand where they fit (`embedded-nal-async` for
 //! TCP and DNS, `embedded-storage-async` for flash, `embedded-hal-async` for delays); these are what is left.
 
+use core::convert::Infallible;
+use core::net::Ipv4Addr;
+
 use embedded_hal_async::delay::DelayNs;
 use embedded_nal_async::{Dns, TcpConnect};
 use embedded_storage_async::nor_flash::NorFlash;
@@ -43,11 +46,15 @@ pub trait Console {
 pub trait System {
     /// Station MAC address.
     fn mac(&self) -> [u8; 6];
+    /// Chip name: "esp32c3".
+    fn chip(&self) -> esp_image::chip::ChipId;
+    /// Chip revision as major * 100 + minor.
+    fn revision(&self) -> u16;
     /// Free heap in bytes.
     fn free_heap(&self) -> u32;
     /// Open sockets.
     fn open_sockets(&self) -> u32;
-    /// Offset of the partition that the bootloader booted.
+    /// Flash offset of the partition that the bootloader booted.
     fn running_offset(&self) -> u32;
     /// Feeds the watchdog; a hang is what never calls it.
     fn feed_watchdog(&mut self);
@@ -57,39 +64,19 @@ pub trait System {
 #[allow(async_fn_in_trait, reason = "one executor, no Send bound wanted")]
 pub trait Restart {
     /// Restarts the chip by software.
-    async fn restart(&mut self) -> core::convert::Infallible;
+    async fn restart(&mut self) -> Infallible;
 }
 
 /// Joining the network: what Wi-Fi does before an address is there.
 #[allow(async_fn_in_trait, reason = "one executor, no Send bound wanted")]
 pub trait Link {
     /// Waits until the device has an address and returns it.
-    async fn up(&mut self) -> core::net::Ipv4Addr;
+    async fn up(&mut self) -> Ipv4Addr;
 }
 
-/// All of it, as one bundle of parts that the agent borrows separately. `flash` is the whole flash chip, addressed from 0.
-pub struct Platform<F, N, C, S, R, L, T, D> {
-    /// Whole flash.
-    pub flash: F,
-    /// NVS.
-    pub nvs: N,
-    /// Console and clock.
-    pub console: C,
-    /// Chip facts.
-    pub system: S,
-    /// Restart.
-    pub restart: R,
-    /// Link.
-    pub link: L,
-    /// TCP and DNS.
-    pub network: T,
-    /// Delay: device time.
-    pub delay: D,
-}
-
-/// The bounds on a [`Platform`]'s parts in one place.
+/// The types of a platform's parts.
 pub trait Parts {
-    /// Whole flash.
+    /// Whole flash, addressed from 0.
     type Flash: NorFlash;
     /// NVS.
     type Nvs: Nvs;
@@ -103,6 +90,26 @@ pub trait Parts {
     type Link: Link;
     /// TCP and DNS.
     type Network: TcpConnect<Error: Errno> + Dns;
-    /// Delay.
+    /// Delay: device time.
     type Delay: DelayNs + Clone;
+}
+
+/// All parts, which the agent borrows separately.
+pub struct Platform<P: Parts> {
+    /// Whole flash.
+    pub flash: P::Flash,
+    /// NVS.
+    pub nvs: P::Nvs,
+    /// Console and clock.
+    pub console: P::Console,
+    /// Chip facts.
+    pub system: P::System,
+    /// Restart.
+    pub restart: P::Restart,
+    /// Link.
+    pub link: P::Link,
+    /// TCP and DNS.
+    pub network: P::Network,
+    /// Delay.
+    pub delay: P::Delay,
 }

@@ -2,8 +2,10 @@
 //!
 //! What this module must never know: how evidence is judged or shown.
 
+mod describe;
 mod device_event;
 mod event;
 
+pub use describe::{Side, describe};
 pub use device_event::{DeviceEvent, RefusedBecause};
 pub use event::{Action, ConsoleLine, DeviceTime, Event, EventKind, RigEvent, WaitOutcome};

@@ -1,0 +1,200 @@
+//! The firmware's life: start, join the network, check for a new version, update or go on.
+
+use core::convert::Infallible;
+
+use esp_image::record::ProfileRecord;
+
+use crate::answer::{Answer, Value};
+use crate::check::check;
+use crate::download::upgrade;
+use crate::log::{error, info, warning};
+use crate::platform::{Link, Nvs, Parts, Platform, Restart, System};
+use crate::profile::{self, AfterFailedUpgrade, Profile};
+use crate::slots::Slots;
+use crate::url;
+use crate::version::is_newer;
+use crate::wait::pause;
+
+/// What the running image is.
+#[derive(Clone, Copy, Debug)]
+pub struct App<'a> {
+    /// Version of the application descriptor.
+    pub version: &'a str,
+    /// Project name of the application descriptor.
+    pub project: &'a str,
+    /// The profile record.
+    pub profile: &'a ProfileRecord,
+    /// Label of the partition that runs.
+    pub slot: &'a str,
+}
+
+/// The OTA URL where none is configured. The name is reserved (RFC 2606): an unconfigured device bothers nobody.
+pub const DEFAULT_URL: &str = "http://ota.example/xiaozhi/ota/";
+/// A URL shorter than this is not tried.
+const SHORTEST_URL: usize = 10;
+/// The idle device reports its resources this often, in milliseconds.
+const REPORT_MS: u32 = 10_000;
+/// The device restarts this long after a successful upgrade, in milliseconds.
+const RESTART_MS: u32 = 1000;
+
+/// Runs the firmware. It ends only with the chip.
+pub async fn run<P: Parts>(platform: &mut Platform<P>, app: &App<'_>) -> Infallible {
+    info!(platform.console, "app_init", "Project name:     {}", app.project);
+    info!(platform.console, "app_init", "App version:      {}", app.version);
+    let Some(profile) = profile::find(app.profile.profile()) else {
+        error!(
+            platform.console,
+            "ota_agent",
+            "Unknown profile \"{}\": this firmware does nothing",
+            app.profile.profile()
+        );
+        return idle(platform).await;
+    };
+    let slots = match Slots::read(&mut platform.flash, platform.system.running_offset()).await {
+        Ok(slots) => slots,
+        Err(e) => {
+            error!(platform.console, "Ota", "Failed to read the partition table: {:?}", e);
+            return idle(platform).await;
+        }
+    };
+    info!(
+        platform.console,
+        "Ota",
+        "Running from {} at 0x{:x}, profile {}",
+        slots.running.label(),
+        slots.running.offset,
+        profile.name
+    );
+    let ip = platform.link.up().await;
+    info!(platform.console, "wifi", "Got IP: {}", ip);
+    info!(platform.console, "Ota", "Current version: {}", app.version);
+    if check_for_update(platform, app, profile, &slots).await == Outcome::Restart {
+        return platform.restart.restart().await;
+    }
+    idle(platform).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    GoOn,
+    Restart,
+}
+
+async fn check_for_update<P: Parts>(
+    platform: &mut Platform<P>,
+    app: &App<'_>,
+    profile: &Profile,
+    slots: &Slots,
+) -> Outcome {
+    let mut failures = 0;
+    loop {
+        let mut buffer = [0; url::MAX];
+        let configured = match platform.nvs.get_str("wifi", "ota_url", &mut buffer).await {
+            Ok(Some(url)) if !url.is_empty() => url,
+            Ok(_) => DEFAULT_URL,
+            Err(_) => {
+                error!(platform.console, "Settings", "Failed to read ota_url from NVS");
+                DEFAULT_URL
+            }
+        };
+        let answer = if configured.len() < SHORTEST_URL {
+            error!(platform.console, "Ota", "Check version URL is not properly set");
+            None
+        } else {
+            check(platform, app, profile, configured).await.ok()
+        };
+        if let Some(answer) = answer {
+            return act(platform, app, profile, slots, &answer).await;
+        }
+        failures += 1;
+        if failures >= profile.attempts {
+            error!(platform.console, "Application", "Too many retries, exit version check");
+            return Outcome::GoOn;
+        }
+        let seconds = profile.delay.seconds(failures);
+        warning!(
+            platform.console,
+            "Application",
+            "Check new version failed, retry in {} seconds ({}/{})",
+            seconds,
+            failures,
+            profile.attempts
+        );
+        pause(&mut platform.system, &mut platform.delay, seconds.saturating_mul(1000)).await;
+    }
+}
+
+/// Does what a good answer says.
+async fn act<P: Parts>(
+    platform: &mut Platform<P>,
+    app: &App<'_>,
+    profile: &Profile,
+    slots: &Slots,
+    answer: &Answer,
+) -> Outcome {
+    for setting in &answer.settings {
+        let stored = match &setting.value {
+            Value::Text(text) => platform.nvs.set_str(setting.namespace, &setting.key, text).await,
+            Value::Number(number) => platform.nvs.set_i32(setting.namespace, &setting.key, *number).await,
+        };
+        if stored.is_err() {
+            error!(platform.console, "Settings", "Failed to store {}/{}", setting.namespace, setting.key);
+        }
+    }
+    let offered = answer.version.as_deref().unwrap_or("");
+    let wanted = answer.force || is_newer(offered, app.version);
+    let url = answer.url.as_deref().filter(|url| !url.is_empty());
+    if let (true, Some(url)) = (wanted, url) {
+        info!(platform.console, "Ota", "New version available: {}", offered);
+        if upgrade(platform, slots, profile, url).await.is_ok() {
+            info!(platform.console, "Application", "Restarting into the new firmware");
+            pause(&mut platform.system, &mut platform.delay, RESTART_MS).await;
+            return Outcome::Restart;
+        }
+        match profile.after_failed_upgrade {
+            AfterFailedUpgrade::Restart(seconds) => {
+                info!(platform.console, "Application", "Firmware upgrade failed...");
+                pause(&mut platform.system, &mut platform.delay, seconds * 1000).await;
+                return Outcome::Restart;
+            }
+            AfterFailedUpgrade::GoOn => {
+                warning!(platform.console, "Application", "Firmware upgrade failed, going on with {}", app.version);
+            }
+        }
+    } else {
+        info!(platform.console, "Ota", "Current is the latest version");
+    }
+    confirm(platform, slots).await;
+    Outcome::GoOn
+}
+
+/// A good check proves the running image: its rollback is cancelled.
+async fn confirm<P: Parts>(platform: &mut Platform<P>, slots: &Slots) {
+    if slots.is_factory() {
+        info!(platform.console, "Ota", "Running from factory partition, skipping");
+        return;
+    }
+    match slots.is_pending(&mut platform.flash).await {
+        Ok(true) => match slots.mark_valid(&mut platform.flash).await {
+            Ok(()) => info!(platform.console, "Ota", "Marking firmware as valid"),
+            Err(e) => error!(platform.console, "Ota", "Failed to mark the firmware as valid: {:?}", e),
+        },
+        Ok(false) => {}
+        Err(e) => error!(platform.console, "Ota", "Failed to read otadata: {:?}", e),
+    }
+}
+
+/// Normal operation: the assistant would listen; this one says that it lives.
+async fn idle<P: Parts>(platform: &mut Platform<P>) -> Infallible {
+    info!(platform.console, "Application", "STATE: idle");
+    loop {
+        info!(
+            platform.console,
+            "SystemInfo",
+            "free heap: {} open sockets: {}",
+            platform.system.free_heap(),
+            platform.system.open_sockets()
+        );
+        pause(&mut platform.system, &mut platform.delay, REPORT_MS).await;
+    }
+}

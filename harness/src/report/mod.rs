@@ -1,0 +1,8 @@
+//! Reports: what people and machines read after a run. Everything here is made from timelines and verdicts alone.
+//!
+//! What this module must never know: boards, servers, how anything was run.
+
+pub mod html;
+pub mod junit;
+pub mod model;
+pub mod terminal;

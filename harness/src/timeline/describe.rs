@@ -1,0 +1,127 @@
+//! Events in words, for terminals and reports. Untrusted text (the console) is passed on as it is: whoever shows it
+//! escapes it for its medium.
+
+use std::fmt::Write as _;
+
+use ota_server::event::{Closed, ServerEvent};
+
+use super::{Action, Event, EventKind, RigEvent, WaitOutcome};
+
+/// Whose event it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Side {
+    /// The device's console.
+    Device,
+    /// The OTA server.
+    Server,
+    /// The harness.
+    Harness,
+    /// The rig.
+    Rig,
+}
+
+impl Side {
+    /// The word for tables: at most seven letters.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Server => "server",
+            Self::Harness => "harness",
+            Self::Rig => "rig",
+        }
+    }
+}
+
+/// An event's side and words. `None` for typed device events: their console line tells the same.
+#[must_use]
+pub fn describe(event: &Event) -> Option<(Side, String)> {
+    match &event.kind {
+        EventKind::Console(line) => Some((Side::Device, line.text.clone())),
+        EventKind::Device { .. } => None,
+        EventKind::Server(event) => Some((Side::Server, server(event))),
+        EventKind::Action(action) => Some((Side::Harness, harness(action))),
+        EventKind::Wait { step, outcome } => Some((
+            Side::Harness,
+            match outcome {
+                WaitOutcome::Met => format!("step {}: what it waited for happened", step + 1),
+                WaitOutcome::TimedOut => format!("step {}: the wait timed out", step + 1),
+            },
+        )),
+        EventKind::Rig(event) => Some((Side::Rig, rig(event))),
+    }
+}
+
+fn server(event: &ServerEvent) -> String {
+    match event {
+        ServerEvent::Listening { port, .. } => format!("listens on port {port}"),
+        ServerEvent::NotListening { port } => format!("port {port} is closed: connections get RST"),
+        ServerEvent::Accepted { connection, port, .. } => format!("connection {connection} on port {port}"),
+        ServerEvent::Request { connection, method, path, body_bytes, .. } => {
+            let body = if *body_bytes > 0 { format!(", {body_bytes} bytes of body") } else { String::new() };
+            format!("connection {connection}: {method} {path}{body}")
+        }
+        ServerEvent::Response { connection, status, announced, sent, .. } => match announced {
+            Some(all) if all != sent => format!("connection {connection}: {status}, {sent} of {all} bytes sent"),
+            _ => format!("connection {connection}: {status}, {sent} bytes sent"),
+        },
+        ServerEvent::FaultFired { connection, fault, detail, .. } => match connection {
+            Some(connection) => format!("connection {connection}: fault {fault}: {detail}"),
+            None => format!("fault {fault}: {detail}"),
+        },
+        ServerEvent::ConnectionClosed { connection, how, bytes_in, bytes_out } => {
+            let how = match how {
+                Closed::Fin => "closed by the server",
+                Closed::Reset => "reset by the server",
+                Closed::ByPeer => "closed by the device",
+                Closed::ResetByPeer => "reset by the device",
+                Closed::ServerStopped => "open until the server stopped",
+            };
+            format!("connection {connection}: {how} ({bytes_in} bytes in, {bytes_out} out)")
+        }
+        ServerEvent::PlanChanged { faults } if faults.is_empty() => "behaves from here on".to_owned(),
+        ServerEvent::PlanChanged { faults } => format!("faults now: {}", faults.join(", ")),
+    }
+}
+
+fn harness(action: &Action) -> String {
+    match action {
+        Action::RunStarted { scenario, board, chip, warped } => {
+            let time = if *warped { "warped time" } else { "real time" };
+            format!("scenario {scenario} on board {board} ({chip}, {time})")
+        }
+        Action::RunEnded => "observation ended".to_owned(),
+        Action::StepStarted { step, name } => format!("step {}: {name}", step + 1),
+        Action::Flashed { what, written, unchanged, how } => {
+            format!("flashed {what} by {how}: {written} bytes sent, {unchanged} unchanged")
+        }
+        Action::Provisioned { keys } => {
+            let mut text = "provisioned".to_owned();
+            for (key, value) in keys {
+                let _ = write!(text, " {key} = {value}");
+            }
+            text
+        }
+        Action::Reset => "reset the board".to_owned(),
+        Action::PowerOff => "cut the power".to_owned(),
+        Action::PowerOn => "gave power".to_owned(),
+        Action::FaultsSet { faults } if faults.is_empty() => "told the server to behave".to_owned(),
+        Action::FaultsSet { faults } => format!("set faults: {}", faults.join(", ")),
+        Action::Offered { version: Some(version) } => format!("offers version {version}"),
+        Action::Offered { version: None } => "offers no update".to_owned(),
+        Action::ConsoleInput { text } => format!("typed {text:?} on the console"),
+    }
+}
+
+fn rig(event: &RigEvent) -> String {
+    match event {
+        RigEvent::Error { message } => format!("the rig failed: {message}"),
+        RigEvent::Runaway { device: true, message } => format!("the device ran away: {message}"),
+        RigEvent::Runaway { device: false, message } => format!("the run ran away: {message}"),
+        RigEvent::ClockDrift { per_mille } => {
+            format!("device clock and host clock drift apart by {}.{} %", per_mille / 10, (per_mille % 10).abs())
+        }
+        RigEvent::Note { message } => message.clone(),
+    }
+}
