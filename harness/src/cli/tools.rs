@@ -98,7 +98,7 @@ pub(super) fn virtual_board(args: &VirtualArgs) -> Result<u8> {
         rfc2217: args.rfc2217,
         link: args.link.clone(),
         pace: args.pace,
-        software: Box::new(virtual_esp32::Firmware),
+        software: Box::new(virtual_esp32::FlashBoot),
     };
     block_on(async {
         let board = Standalone::open(options).await.map_err(|e| miette!("{e}"))?;

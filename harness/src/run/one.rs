@@ -283,7 +283,7 @@ async fn on_board(
     match &config.board {
         BoardChoice::Virtual => {
             let flash = Flash::in_memory(virtual_esp32::standalone::DEFAULT_FLASH_SIZE);
-            let software = Box::new(virtual_esp32::Firmware);
+            let software = Box::new(virtual_esp32::FlashBoot);
             let chip_config = Config { in_flight: in_flight.clone(), ..Config::new(config.chip, flash, software) };
             let (chip, handle) = VirtualEsp32::new(chip_config).map_err(|e| format!("cannot make a pty: {e}"))?;
             handle.set_network(network);
