@@ -124,7 +124,7 @@ pub(crate) fn nanos(duration: std::time::Duration) -> u64 {
 
 /// A length of time for people.
 pub(crate) fn millis(ns: u64) -> String {
-    crate::report::model::time_words(ns / 1_000_000)
+    crate::timeline::time_words(ns / 1_000_000)
 }
 
 /// Whether a count is as wanted, and the words for what was wanted.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::timeline::time_words;
 use crate::timeline::{Event, EventKind, Side, describe};
 pub use crate::verdict::Status;
 
@@ -153,16 +154,6 @@ pub fn last_lines(events: &[Event], count: usize) -> Vec<Line> {
         .collect();
     lines.reverse();
     lines
-}
-
-/// A run's time in words: `6.953 s`, `9 min 0 s`, `1 h 25 min`.
-#[must_use]
-pub fn time_words(ms: u64) -> String {
-    match ms {
-        0..60_000 => format!("{}.{:03} s", ms / 1000, ms % 1000),
-        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
-        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
-    }
 }
 
 #[cfg(test)]

@@ -1,1 +1,116 @@
+use super::error::FileErrors;
+use super::*;
+use crate::scenario::embedded::SCENARIOS;
 
+fn values() -> Values {
+    Values::of_network("192.168.88.200", 8002)
+        .with("firmware.max_attempts", "10")
+        .with("firmware.delay", "60s")
+        .with("firmware.name", "xiaozhi")
+        .with("firmware.version", "1.5.9")
+}
+
+fn wrong_port() -> &'static str {
+    SCENARIOS.iter().find(|(name, _)| *name == "wrong-port").expect("embedded").1
+}
+
+/// Replaces a text that must be there, and expects errors.
+fn broken(from: &str, to: &str) -> FileErrors {
+    let text = wrong_port();
+    assert!(text.contains(from), "the example no longer holds {from:?}");
+    parse("wrong-port", "wrong-port.toml", &text.replacen(from, to, 1), &values()).expect_err("broken")
+}
+
+fn only(errors: &FileErrors) -> (usize, &str, Option<&str>) {
+    assert_eq!(errors.problems.len(), 1, "{errors:?}");
+    let problem = &errors.problems[0];
+    (problem.line, &problem.message, problem.help.as_deref())
+}
+
+#[test]
+fn every_built_in_scenario_is_valid_and_quick_ones_fit_their_limit() {
+    for (name, text) in SCENARIOS {
+        let scenario = parse(name, name, text, &values()).unwrap_or_else(|e| panic!("{name}: {e:?}"));
+        if scenario.tags.contains("quick") {
+            assert!(scenario.device_time <= std::time::Duration::from_secs(15 * 60), "{name}");
+        }
+    }
+}
+
+#[test]
+fn templates_are_filled_with_this_runs_values() {
+    let scenario = parse("wrong-port", "f", wrong_port(), &values()).expect("valid");
+    assert_eq!(scenario.provision["ota-url"].0, "http://192.168.88.200/xiaozhi/ota/");
+    assert!(matches!(
+        scenario.expectations[1].kind,
+        model::ExpectationKind::Retries { max: Some(10), delay: Some(model::DelayLaw::Constant(d)), .. }
+            if d.as_secs() == 60
+    ));
+}
+
+#[test]
+fn misspelt_key_stops_with_its_place_and_what_was_meant() {
+    let errors = broken("device-time", "devise-time");
+    let (line, message, help) = only(&errors);
+    assert_eq!((line, help), (4, Some("did you mean `device-time`?")));
+    assert!(message.contains("unknown field `devise-time`"), "{message}");
+}
+
+#[test]
+fn misspelt_event_field_value_and_step_are_named() {
+    let (_, message, help) = {
+        let errors = broken("event = \"retry-scheduled\"", "event = \"retry-sheduled\"");
+        let (l, m, h) = only(&errors);
+        (l, m.to_owned(), h.map(str::to_owned))
+    };
+    assert!(message.contains("no such device event: unknown variant `retry-sheduled`"), "{message}");
+    assert_eq!(help.as_deref(), Some("did you mean `retry-scheduled`?"));
+
+    let errors = broken("where = { attempt = 3 }", "where = { atempt = 3 }");
+    assert_eq!(only(&errors).2, Some("did you mean `attempt`?"));
+
+    let errors = broken("{server.url}", "{server.uri}");
+    assert_eq!(only(&errors).2, Some("did you mean `server.url`?"));
+
+    let errors = broken("from-step = \"three failures\"", "from-step = \"three falures\"");
+    assert_eq!(only(&errors).2, Some("did you mean `three failures`?"));
+}
+
+#[test]
+fn bad_values_say_what_is_meant() {
+    let errors = broken("within = \"5min\"", "within = \"5\"");
+    assert!(only(&errors).1.contains("no duration"), "{errors:?}");
+    let errors = broken("ESP_ERR_HTTP_CONNECT", "ESP_ERR_HTTP_CONECT");
+    assert!(only(&errors).1.contains("no ESP-IDF error"), "{errors:?}");
+}
+
+#[test]
+fn all_problems_of_a_file_are_told_at_once() {
+    let text = wrong_port()
+        .replacen("{server.url}", "{server.uri}", 1)
+        .replacen("where = { attempt = 3 }", "where = { atempt = 3 }", 1)
+        .replacen("\nuntil-end = true", "\n", 1);
+    let errors = parse("wrong-port", "f", &text, &values()).expect_err("three problems");
+    let lines: Vec<_> = errors.problems.iter().map(|p| p.line).collect();
+    assert_eq!(errors.problems.len(), 3, "{errors:?}");
+    assert!(lines.is_sorted());
+}
+
+#[test]
+fn expectation_without_window_or_with_two_kinds_is_refused() {
+    let errors = broken("marked-valid = true\n", "marked-valid = true\nstill-runs = true\n");
+    assert!(only(&errors).1.contains("exactly one kind, this has 2"));
+}
+
+#[test]
+fn schemas_are_what_the_code_says() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/schema");
+    for (name, text) in [("scenario", schema()), ("firmware", crate::firmware_file::schema())] {
+        let path = format!("{folder}/{name}.schema.json");
+        if std::env::var_os("BRICKPROOF_UPDATE").is_some() {
+            std::fs::write(&path, &text).expect("schema");
+        }
+        let stored = std::fs::read_to_string(&path).expect("schema");
+        assert_eq!(stored, text, "write {name}.schema.json again with BRICKPROOF_UPDATE=1");
+    }
+}

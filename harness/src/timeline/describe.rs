@@ -125,3 +125,13 @@ fn rig(event: &RigEvent) -> String {
         RigEvent::Note { message } => message.clone(),
     }
 }
+
+/// A run's time in words: `6.953 s`, `9 min 0 s`, `1 h 25 min`.
+#[must_use]
+pub fn time_words(ms: u64) -> String {
+    match ms {
+        0..60_000 => format!("{}.{:03} s", ms / 1000, ms % 1000),
+        60_000..3_600_000 => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1000),
+        _ => format!("{} h {} min", ms / 3_600_000, ms % 3_600_000 / 60_000),
+    }
+}

@@ -7,7 +7,7 @@ mod device_event;
 mod event;
 mod recorder;
 
-pub use describe::{Side, describe};
+pub use describe::{Side, describe, time_words};
 pub use device_event::{DeviceEvent, RefusedBecause};
 pub use event::{Action, ConsoleLine, DeviceTime, Event, EventKind, RigEvent, WaitOutcome};
 pub use recorder::Timeline;
