@@ -42,8 +42,8 @@ fn timeline(events: &[(f64, EventKind)]) -> Vec<Event> {
         .iter()
         .enumerate()
         .map(|(seq, (at, kind))| {
-            let ms = (at * 1000.0).round() as i64;
-            let ms = u64::try_from(ms).expect("positive");
+            let ms = Duration::from_secs_f64(*at).as_micros().div_ceil(1000);
+            let ms = u64::try_from(ms).expect("small");
             let stamped = matches!(kind, EventKind::Device { .. } | EventKind::Console(_));
             let device = stamped.then_some(DeviceTime { boot: 1, ms, unwrapped_ms: ms });
             Event { seq: seq as u64, at_ns: ms * 1_000_000, wall_ms: 0, device, kind: kind.clone() }
