@@ -1,0 +1,188 @@
+//! The real binary: exit codes, messages for bad input, reports on disk.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn brickproof(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_brickproof"))
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .output()
+        .expect("the binary runs")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Diagnostics wrap their lines: words matter, not where they break.
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr)
+        .replace(['│', '×', '╰', '─', '▶'], " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn recordings(folder: &Path) -> Vec<PathBuf> {
+    let runs = std::fs::read_dir(folder.join("runs")).expect("runs");
+    runs.flat_map(|run| std::fs::read_dir(run.expect("run").path()).expect("run folder"))
+        .map(|file| file.expect("file").path())
+        .collect()
+}
+
+#[test]
+fn the_case_runs_passes_and_is_judged_the_same_from_its_recording_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = folder.path().join("report");
+    let ran = brickproof(&["run", "wrong-port", "--report", report.to_str().expect("path")]);
+    assert_eq!(code(&ran), 0, "{}", stdout(&ran));
+    assert!(stdout(&ran).contains("1 passed") && stdout(&ran).contains("report.html"));
+    let html = std::fs::read_to_string(report.join("report.html")).expect("page");
+    assert!(html.contains("wrong-port"));
+    let xml = std::fs::read_to_string(report.join("junit.xml")).expect("junit");
+    assert!(xml.contains("tests=\"1\"") && !xml.contains("<failure") && !xml.contains("<error"), "{xml}");
+
+    let recording = recordings(&report).pop().expect("a recording");
+    let judged = brickproof(&["judge", recording.to_str().expect("path")]);
+    assert_eq!(code(&judged), 0, "{}", stdout(&judged));
+
+    // Cut off in the middle, as after a crash: abandoned, never passed.
+    let text = std::fs::read(&recording).expect("recording");
+    let cut = folder.path().join("cut.jsonl");
+    std::fs::write(&cut, &text[..text.len() / 2]).expect("cut");
+    let judged = brickproof(&["judge", cut.to_str().expect("path")]);
+    assert_eq!(code(&judged), 3, "{}", stdout(&judged));
+}
+
+#[test]
+fn failing_firmware_is_exit_1_with_place_evidence_and_cause() {
+    let folder = tempfile::tempdir().expect("folder");
+    let scenario = folder.path().join("impatient.toml");
+    // Nobody corrects the URL, yet an update is expected.
+    let text = r#"
+summary = "an update that cannot happen"
+device-time = "1min"
+[image]
+flash = "1.5.9"
+offer = "1.6.0"
+[provision]
+ota-url = "http://{server.host}/xiaozhi/ota/"
+[[expect]]
+boots = { version = "1.6.0", slot = "other" }
+within = "90s"
+"#;
+    std::fs::write(&scenario, text).expect("scenario");
+    let report = folder.path().join("report");
+    let ran = brickproof(&["run", scenario.to_str().expect("path"), "--report", report.to_str().expect("path")]);
+    let out = stdout(&ran);
+    assert_eq!(code(&ran), 1, "{out}");
+    assert!(out.contains("impatient.toml:9:1"), "the expectation's place: {out}");
+    assert!(out.contains("version 1.5.9 runs from ota_0"), "{out}");
+    assert!(out.contains("likely cause") && out.contains("8002"), "the cause names the port: {out}");
+    let xml = std::fs::read_to_string(report.join("junit.xml")).expect("junit");
+    assert!(xml.contains("<failure") && !xml.contains("<error"), "{xml}");
+}
+
+#[test]
+fn misspelt_key_is_exit_2_with_file_line_and_meaning() {
+    let folder = tempfile::tempdir().expect("folder");
+    let scenario = folder.path().join("typo.toml");
+    std::fs::write(&scenario, "sumary = \"x\"\n").expect("scenario");
+    for command in ["check", "run"] {
+        let output = brickproof(&[command, scenario.to_str().expect("path")]);
+        assert_eq!(code(&output), 2);
+        let text = stderr(&output);
+        assert!(text.contains("unknown field `sumary`") && text.contains("did you mean `summary`?"), "{text}");
+        assert!(text.contains("typo.toml:1:1"), "{text}");
+    }
+}
+
+#[test]
+fn absent_port_and_port_that_is_no_esp_are_rig_errors_not_failures() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = folder.path().join("report");
+    let report = report.to_str().expect("path");
+    let refused = brickproof(&["run", "healthy-update", "--board", "/dev/no-such-port", "--report", report]);
+    assert_eq!(code(&refused), 2, "a virtual-only image is refused on a real port: {}", stderr(&refused));
+    assert!(stderr(&refused).contains("runs on virtual only"), "{}", stderr(&refused));
+
+    let absent = brickproof(&[
+        "run",
+        "healthy-update",
+        "--board",
+        "/dev/no-such-port",
+        "--reset",
+        "virtual:/no/such.sock",
+        "--report",
+        report,
+    ]);
+    assert_eq!(code(&absent), 3, "{}", stdout(&absent));
+    assert!(stdout(&absent).contains("there is no such port"), "{}", stdout(&absent));
+}
+
+#[test]
+fn report_folder_that_cannot_be_written_is_found_before_the_run() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("file");
+    let output = brickproof(&["run", "healthy-update", "--report", file.to_str().expect("path")]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("cannot write the report folder"), "{}", stderr(&output));
+}
+
+#[test]
+fn unknown_scenario_is_told_with_what_was_meant() {
+    let output = brickproof(&["run", "wrong-prot"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("did you mean `wrong-port`?"), "{}", stderr(&output));
+}
+
+#[test]
+fn truncated_image_and_image_for_another_chip_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().expect("folder");
+    let images = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-images/images");
+    let whole = std::fs::read(images.join("ota-agent-esp32c3-1.5.9.bin")).expect("image");
+    let cut = folder.path().join("cut.bin");
+    std::fs::write(&cut, &whole[..5000]).expect("cut");
+    let output = brickproof(&["image", "info", cut.to_str().expect("path")]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("truncated"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_mebibyte_of_random_bytes_is_analysed_without_a_panic() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("noise.log");
+    let mut state = 0x2545_f491_4f6c_dd1du64;
+    let noise: Vec<u8> = (0..1 << 20)
+        .map(|_| {
+            // xorshift64: seeded, the same noise every time.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()[0]
+        })
+        .collect();
+    std::fs::write(&file, noise).expect("noise");
+    let output = brickproof(&["analyze", file.to_str().expect("path")]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+}
+
+#[test]
+fn url_that_is_no_url_is_told_so() {
+    let output = brickproof(&["doctor", "not a url"]);
+    assert_eq!(code(&output), 2, "{}", stdout(&output));
+}
+
+#[test]
+fn real_time_gives_the_same_verdict_on_a_short_scenario() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = folder.path().join("report");
+    let ran = brickproof(&["run", "healthy-update", "--real-time", "--report", report.to_str().expect("path")]);
+    assert_eq!(code(&ran), 0, "{}", stdout(&ran));
+}
