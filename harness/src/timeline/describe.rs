@@ -55,7 +55,8 @@ pub fn describe(event: &Event) -> Option<(Side, String)> {
 
 fn server(event: &ServerEvent) -> String {
     match event {
-        ServerEvent::Listening { port, .. } => format!("listens on port {port}"),
+        ServerEvent::Listening { port, address } if *port == address.port() => format!("listens on {address}"),
+        ServerEvent::Listening { port, address } => format!("listens on port {port} ({address})"),
         ServerEvent::NotListening { port } => format!("port {port} is closed: connections get RST"),
         ServerEvent::Accepted { connection, port, .. } => format!("connection {connection} on port {port}"),
         ServerEvent::Request { connection, method, path, body_bytes, .. } => {
