@@ -19,6 +19,7 @@ pub mod recording;
 pub mod report;
 pub mod rig;
 pub mod run;
+pub mod safekeeping;
 pub mod scenario;
 pub mod timeline;
 pub mod verdict;

@@ -7,13 +7,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use brickproof::board::flasher::FlashOptions;
 use brickproof::image::Catalogue;
 use brickproof::report::terminal;
-use brickproof::run::{BoardChoice, RunConfig, Selected, VIRTUAL_HOST, make_folder, run, select};
+use brickproof::run::{RunConfig, Selected, VIRTUAL_HOST, make_folder, run, select};
 use brickproof::verdict::Status;
 use brickproof::{firmware_file, scenario};
-use esp_image::chip::ChipId;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
@@ -30,23 +28,8 @@ fn main() -> ExitCode {
 fn on_virtual_board(selected: &Selected) -> Result<(), Failed> {
     let reports = std::env::var_os("BRICKPROOF_REPORT")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/brickproof"), PathBuf::from);
-    let config = RunConfig {
-        board: BoardChoice::Virtual,
-        chip: ChipId::Esp32C3,
-        firmware: firmware_file::load(None).map_err(|e| format!("{e:?}"))?,
-        catalogue: Catalogue::embedded()?,
-        folder: make_folder(&reports)?,
-        repeat: 1,
-        jobs: 1,
-        real_time: false,
-        max_device_time: None,
-        bind: [127, 0, 0, 1].into(),
-        advertise: None,
-        port: 8002,
-        baud: brickproof::board::port::DEFAULT_BAUD,
-        flash: FlashOptions::default(),
-        seed: 1,
-    };
+    let firmware = firmware_file::load(None).map_err(|e| format!("{e:?}"))?;
+    let config = RunConfig::on_virtual_boards(firmware, Catalogue::embedded()?, make_folder(&reports)?);
     let report = run(&config, std::slice::from_ref(selected), |_| {})?;
     let allow_skip = std::env::var_os("BRICKPROOF_ALLOW_SKIP").is_some_and(|v| v == "1");
     for scenario in &report.scenarios {

@@ -51,7 +51,9 @@ pub enum BoardError {
         why: String,
     },
     /// The chip is another one than the images are for.
-    #[error("the board on {port} is an {found}, but {what} is for {wanted}; choose an image for {found}")]
+    #[error(
+        "the board on {port} is an {found}, but {what} is for {wanted}; say `--chip {found}`, or attach the other board"
+    )]
     WrongChip {
         /// Path.
         port: String,

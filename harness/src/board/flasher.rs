@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use esp_image::chip::ChipId;
 use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
 use espflash::flasher::Flasher;
 use espflash::image_format::Segment;
@@ -127,6 +128,24 @@ impl Session {
             flash_size: info.flash_size.size(),
             secured,
         })
+    }
+
+    /// Reads what the chip is, and refuses one that is not `wanted` or must not be written.
+    ///
+    /// # Errors
+    ///
+    /// [`BoardError::WrongChip`], [`BoardError::Secured`], or the chip stops answering.
+    pub fn fitting(&mut self, wanted: ChipId) -> Result<ChipFacts, BoardError> {
+        let facts = self.facts()?;
+        let port = self.port.clone();
+        if ChipId::from_name(&facts.chip) != Some(wanted) {
+            let what = "this run".to_owned();
+            return Err(BoardError::WrongChip { port, found: facts.chip, wanted: wanted.to_string(), what });
+        }
+        match facts.secured {
+            Some(why) => Err(BoardError::Secured { port, why }),
+            None => Ok(facts),
+        }
     }
 
     /// Writes regions, verifying each by MD5.

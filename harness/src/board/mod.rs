@@ -14,6 +14,7 @@ pub mod lines;
 pub mod nvs;
 pub mod port;
 pub mod reset;
+pub mod settings;
 pub mod virtual_reset;
 
 mod error;

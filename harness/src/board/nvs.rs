@@ -23,6 +23,19 @@ pub struct NvsItem {
     pub key: String,
     /// Value.
     pub value: NvsValue,
+    /// True when the value must not be shown.
+    pub secret: bool,
+}
+
+impl NvsItem {
+    /// The text that must not be shown.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        match &self.value {
+            NvsValue::Text(text) if self.secret => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// An NVS partition cannot be read or changed.
@@ -114,7 +127,7 @@ mod tests {
     use super::*;
 
     fn item(key: &str, value: NvsValue) -> NvsItem {
-        NvsItem { namespace: "wifi".to_owned(), key: key.to_owned(), value }
+        NvsItem { namespace: "wifi".to_owned(), key: key.to_owned(), value, secret: false }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::lines::{
     CLASSIC_HOLD, CLASSIC_RELEASE_DOWNLOAD, CLASSIC_RELEASE_RUN, Step, USB_JTAG_DOWNLOAD, USB_JTAG_HOLD,
     USB_JTAG_RELEASE_RUN, play,
 };
+use super::virtual_reset::BySocket;
 use super::{BoardError, port::Port};
 
 /// What the chip's straps say when it leaves reset.
@@ -50,6 +51,21 @@ impl FromStr for ResetMethod {
                 }),
             },
         }
+    }
+}
+
+impl ResetMethod {
+    /// The reset line of the board on a port.
+    ///
+    /// # Errors
+    ///
+    /// A virtual board's control socket cannot be reached.
+    pub fn line(&self, port: &Port) -> Result<Box<dyn ResetLine>, BoardError> {
+        Ok(match self {
+            Self::DtrRts => Box::new(ModemReset::Classic),
+            Self::UsbSerialJtag => Box::new(ModemReset::UsbJtag),
+            Self::Virtual(socket) => Box::new(BySocket::connect(socket, port)?),
+        })
     }
 }
 

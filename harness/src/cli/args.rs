@@ -61,6 +61,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Says what happened in a captured console log, and the likely cause.
     Analyze(AnalyzeArgs),
+    /// Writes a board's own settings back that an interrupted run kept.
+    Restore(RestoreArgs),
     /// Looks at an OTA URL as a device would.
     Doctor(DoctorArgs),
     /// Runs the OTA server alone.
@@ -97,15 +99,16 @@ pub struct RunArgs {
     /// Chip of the virtual board, or the chip that a real one must be.
     #[arg(long, value_name = "CHIP")]
     pub chip: Option<String>,
-    /// How a board on a serial port is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
-    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts")]
-    pub reset: String,
+    /// How a board on a serial port is reached.
+    #[command(flatten)]
+    pub line: LineArgs,
     /// Baud rate of the console.
     #[arg(long, value_name = "BAUD", default_value_t = crate::board::port::DEFAULT_BAUD)]
     pub baud: u32,
-    /// Baud rate while flashing.
-    #[arg(long, value_name = "BAUD")]
-    pub flash_baud: Option<u32>,
+    /// Leaves the settings of a board on a serial port (NVS, otadata) overwritten; otherwise they are kept before the
+    /// first write, and written back at the end.
+    #[arg(long)]
+    pub no_restore: bool,
     /// Firmware file; the one for the reference firmware when none is given.
     #[arg(long, value_name = "FILE", env = "BRICKPROOF_FIRMWARE")]
     pub firmware: Option<PathBuf>,
@@ -142,6 +145,31 @@ pub struct RunArgs {
     /// Prints no progress.
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// How a board on a serial port is reached.
+#[derive(Clone, Debug, Args)]
+pub struct LineArgs {
+    /// How a board on a serial port is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
+    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts")]
+    pub reset: String,
+    /// Baud rate while flashing.
+    #[arg(long, value_name = "BAUD")]
+    pub flash_baud: Option<u32>,
+    /// Folder that keeps a board's own settings while it is used ($XDG_STATE_HOME/brickproof when not given).
+    #[arg(long, value_name = "DIR", env = "BRICKPROOF_STATE")]
+    pub state: Option<PathBuf>,
+}
+
+/// Arguments of `restore`.
+#[derive(Clone, Debug, Args)]
+pub struct RestoreArgs {
+    /// The board: a serial port (`/dev/ttyUSB0`) or a USB identity (`usb:303a:1001:SERIAL`).
+    #[arg(long, env = "BRICKPROOF_BOARD")]
+    pub board: String,
+    /// How it is reached.
+    #[command(flatten)]
+    pub line: LineArgs,
 }
 
 /// Arguments of `check`.

@@ -60,6 +60,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         began: rfc3339(std::time::UNIX_EPOCH + std::time::Duration::from_millis(began)),
         wall_ms: scenarios.iter().map(|s| s.wall_ms).sum(),
         scenarios,
+        problems: Vec::new(),
     };
     let page = write_reports(&report, &output)?;
     out(&terminal::table(&report))?;

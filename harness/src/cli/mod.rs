@@ -5,6 +5,7 @@ mod files;
 mod image;
 mod judge;
 mod progress;
+mod restore;
 mod run;
 mod tools;
 
@@ -33,6 +34,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Judge(args) => judge::judge(args),
         Command::Report(args) => judge::report(args),
         Command::Analyze(args) => tools::analyze(args),
+        Command::Restore(args) => restore::restore(args),
         Command::Doctor(args) => tools::doctor(args),
         Command::Serve(args) => tools::serve(args),
         Command::Virtual(args) => tools::virtual_board(args),

@@ -10,9 +10,11 @@ use super::args::RunArgs;
 use super::{judge::write_reports, out, progress};
 use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
-use crate::firmware_file;
+use crate::board::nvs::{NvsItem, NvsValue};
+use crate::firmware_file::{self, FirmwareFile, NvsKey};
 use crate::image::{Catalogue, RunOn};
 use crate::report::terminal;
+use crate::rig::Interrupt;
 use crate::run::{self, BoardChoice, RunConfig};
 use crate::scenario::{self, values::Values};
 use crate::verdict::{Status, exit_code};
@@ -30,19 +32,21 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         "virtual" => BoardChoice::Virtual,
         port => BoardChoice::Serial {
             id: port.parse::<PortId>().map_err(|e| miette!("{e}"))?,
-            reset: args.reset.parse().map_err(|e| miette!("{e}"))?,
+            reset: args.line.reset.parse().map_err(|e| miette!("{e}"))?,
         },
     };
     let chip = chip(args.chip.as_deref())?;
     let scenarios = selected(&args.select, &firmware)?;
-    check_images(&board, &catalogue, chip, &scenarios, args.reset.starts_with("virtual:"))?;
-    if let (BoardChoice::Serial { .. }, None, false) = (&board, args.advertise, args.reset.starts_with("virtual:")) {
+    check_images(&board, &catalogue, chip, &scenarios, args.line.reset.starts_with("virtual:"))?;
+    if let (BoardChoice::Serial { .. }, None, false) = (&board, args.advertise, args.line.reset.starts_with("virtual:"))
+    {
         return Err(miette!(
             help =
                 "give it with --advertise 192.168.1.10 (or BRICKPROOF_ADVERTISE); the board must be able to reach it",
             "the address under which the board reaches this host is not known"
         ));
     }
+    let credentials = credentials(&firmware, args)?;
     // Before the board is touched: a disk that cannot be written is found at once.
     let folder = run::make_folder(&args.report).map_err(|e| {
         miette!(
@@ -68,8 +72,15 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         advertise: args.advertise,
         port: args.port,
         baud: args.baud,
-        flash: FlashOptions { baud: args.flash_baud, ..FlashOptions::default() },
+        flash: FlashOptions { baud: args.line.flash_baud, ..FlashOptions::default() },
         seed: args.seed,
+        credentials,
+        safekeeping: (!is_virtual && !args.no_restore).then(|| super::restore::store(&args.line)),
+        interrupt: if is_virtual {
+            Interrupt::never()
+        } else {
+            Interrupt::on_signals().map_err(|e| miette!("cannot watch for SIGTERM: {e}"))?
+        },
     };
     let mut shown = progress::Shown::new(args.quiet, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
     let report = run::run(&config, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
@@ -78,8 +89,48 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         out(&format!("\n{}", terminal::explanation(scenario)))?;
     }
     out(&format!("\n{}", terminal::table(&report)))?;
+    for problem in &report.problems {
+        out(&format!("problem: {problem}\n"))?;
+    }
     out(&format!("report: {}\n", page.display()))?;
-    Ok(exit_code(report.scenarios.iter().map(|s| s.status)))
+    Ok(if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 })
+}
+
+/// Names of the environment variables that hold Wi-Fi credentials.
+const WIFI: [&str; 2] = ["BRICKPROOF_WIFI_SSID", "BRICKPROOF_WIFI_PASSWORD"];
+
+/// Wi-Fi credentials for the board's NVS, from the environment alone: a command line is seen by other users.
+fn credentials(firmware: &FirmwareFile, args: &RunArgs) -> Result<Vec<NvsItem>> {
+    if args.board == "virtual" {
+        return Ok(Vec::new());
+    }
+    let given = WIFI.map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let elsewhere = !args.line.reset.starts_with("virtual:");
+    match (&firmware.wifi, given) {
+        (Some(keys), [Some(ssid), password]) => {
+            let item = |key: &NvsKey, value: String, secret| NvsItem {
+                namespace: key.namespace.clone(),
+                key: key.key.clone(),
+                value: NvsValue::Text(value),
+                secret,
+            };
+            Ok(vec![item(&keys.ssid, ssid, false), item(&keys.password, password.unwrap_or_default(), true)])
+        }
+        (Some(keys), [None, _]) if elsewhere => Err(miette!(
+            help = "set BRICKPROOF_WIFI_SSID and BRICKPROOF_WIFI_PASSWORD; or leave [wifi] out of the firmware file where \
+                    the firmware has its network built in",
+            "the board needs Wi-Fi credentials: its NVS is made anew, and firmware {:?} keeps them there ({}/{})",
+            firmware.name,
+            keys.ssid.namespace,
+            keys.ssid.key
+        )),
+        (None, [Some(_), _]) => Err(miette!(
+            help = "add [wifi] with ssid and password to it, or unset the variable",
+            "BRICKPROOF_WIFI_SSID is set, but the firmware file {:?} does not say where in NVS the credentials stand",
+            firmware.name
+        )),
+        _ => Ok(Vec::new()),
+    }
 }
 
 pub(super) fn chip(name: Option<&str>) -> Result<ChipId> {

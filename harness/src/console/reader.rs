@@ -19,13 +19,26 @@ pub struct ConsoleReader {
     splitter: LineSplitter,
     clock: DeviceClock,
     dialect: Arc<Dialect>,
+    secrets: Vec<String>,
 }
+
+/// What stands in place of a secret.
+pub const MASK: &str = "***";
 
 impl ConsoleReader {
     /// A reader at the begin of a console.
     #[must_use]
     pub fn new(dialect: Arc<Dialect>) -> Self {
-        Self { splitter: LineSplitter::new(), clock: DeviceClock::new(), dialect }
+        Self { splitter: LineSplitter::new(), clock: DeviceClock::new(), dialect, secrets: Vec::new() }
+    }
+
+    /// Masks these texts wherever a line shows them, before anything else reads the line.
+    #[must_use]
+    pub fn masking(mut self, secrets: Vec<String>) -> Self {
+        self.secrets = secrets.into_iter().filter(|s| !s.is_empty()).collect();
+        // The longest first: one may be part of another.
+        self.secrets.sort_by_key(|s| std::cmp::Reverse(s.len()));
+        self
     }
 
     /// Takes bytes, returns the lines that they complete.
@@ -38,6 +51,12 @@ impl ConsoleReader {
     #[must_use]
     pub fn partial(&self) -> Option<String> {
         self.splitter.partial()
+    }
+
+    /// True when a line has begun and not ended yet.
+    #[must_use]
+    pub fn has_partial(&self) -> bool {
+        self.splitter.has_partial()
     }
 
     /// Gives out the unfinished line, marked cut; the reader goes on, and what follows counts as a line of its own.
@@ -60,11 +79,40 @@ impl ConsoleReader {
     fn read(&mut self, lines: Vec<SplitLine>) -> Vec<ReadLine> {
         lines
             .into_iter()
-            .map(|SplitLine { line, stamp }| {
+            .map(|SplitLine { mut line, stamp }| {
+                self.secrets.iter().for_each(|secret| mask(&mut line, secret));
                 let at = self.clock.see(&line.text, stamp);
                 let events = self.dialect.read(&line);
                 (line, at, events)
             })
             .collect()
+    }
+}
+
+fn mask(line: &mut ConsoleLine, secret: &str) {
+    if !line.text.contains(secret) {
+        return;
+    }
+    for text in [Some(&mut line.text), line.tag.as_mut(), line.message.as_mut()].into_iter().flatten() {
+        *text = text.replace(secret, MASK);
+    }
+    // The raw bytes would tell it.
+    line.raw = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_before_anything_reads_the_line() {
+        let dialect = Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect"));
+        let mut reader = ConsoleReader::new(dialect).masking(vec!["hunter2".to_owned(), "hunter2-long".to_owned()]);
+        let mut lines = reader.feed(b"I (10) wifi: join net, password hunt");
+        lines.extend(reader.feed(b"er2-long\r\n\x01hunter2 again\r\n"));
+        let told = format!("{lines:?}");
+        assert!(!told.contains("hunter2") && !told.contains(&hex::encode("hunter2")), "{told}");
+        assert_eq!(lines[0].0.message.as_deref(), Some("join net, password ***"));
+        assert_eq!(lines[1].0.text, "\u{fffd}*** again");
     }
 }

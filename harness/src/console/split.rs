@@ -81,6 +81,12 @@ impl LineSplitter {
         (!self.buffer.is_empty()).then(|| decode(&self.buffer).0)
     }
 
+    /// True when a line has begun and not ended yet.
+    #[must_use]
+    pub fn has_partial(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
     /// Gives out the line that has not ended yet, marked cut; what follows counts as a line of its own.
     pub fn flush(&mut self) -> Vec<SplitLine> {
         let mut lines = Vec::new();

@@ -24,6 +24,10 @@ const DRIFT_OVER_MS: u64 = 30_000;
 /// An expectation whose window has not begun when the steps are done is waited for at most this long.
 const LATE_WINDOW: Duration = Duration::from_secs(600);
 
+/// A line that stands unfinished for this long is taken as it is: a prompt, or what a hang left. A UART sends a byte in
+/// under 0.1 ms at 115200 baud, and USB bridges hold bytes back for some 16 ms at most (FTDI's latency timer).
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Runs a scenario to its end. Whatever goes wrong with the rig is on the timeline afterwards, as is the end.
 pub async fn run(
     scenario: &Scenario,
@@ -33,7 +37,7 @@ pub async fn run(
     timeline: &mut Timeline<'_>,
     started: Action,
 ) {
-    let mut engine = Engine { scenario, facts, rig, reader, timeline };
+    let mut engine = Engine { scenario, facts, rig, reader, heard: Duration::ZERO, timeline };
     engine.timeline.record(engine.rig.now(), None, EventKind::Action(started));
     if let Err(stop) = engine.drive().await {
         match stop {
@@ -61,6 +65,8 @@ struct Engine<'e, 's> {
     facts: &'e Facts,
     rig: &'e mut dyn Rig,
     reader: ConsoleReader,
+    /// When the console last said something.
+    heard: Duration,
     timeline: &'e mut Timeline<'s>,
 }
 
@@ -123,11 +129,17 @@ impl Engine<'_, '_> {
 
     /// Takes the next thing that comes, or lets the limit pass. True when something came.
     async fn take(&mut self, limit: Duration) -> Result<bool, Stop> {
-        let left = limit.saturating_sub(self.rig.now());
+        let unfinished = self.reader.has_partial().then(|| self.heard + QUIET).filter(|quiet| *quiet < limit);
+        let left = unfinished.unwrap_or(limit).saturating_sub(self.rig.now());
         let incoming = tokio::select! {
             biased;
             incoming = self.rig.next() => incoming?,
-            () = tokio::time::sleep(left) => return Ok(false),
+            () = tokio::time::sleep(left) => {
+                if unfinished.is_some() {
+                    self.take_unfinished();
+                }
+                return Ok(unfinished.is_some());
+            }
         };
         self.tell(incoming);
         if self.timeline.events().len() > MAX_EVENTS {
@@ -143,6 +155,7 @@ impl Engine<'_, '_> {
     fn tell(&mut self, incoming: Incoming) {
         match incoming {
             Incoming::Console { at, bytes } => {
+                self.heard = at;
                 for read in self.reader.feed(&bytes) {
                     self.tell_line(at, read);
                 }
@@ -153,6 +166,13 @@ impl Engine<'_, '_> {
             Incoming::Rig { at, event } => {
                 self.timeline.record(at, None, EventKind::Rig(event));
             }
+        }
+    }
+
+    fn take_unfinished(&mut self) {
+        let at = self.rig.now();
+        for read in self.reader.flush() {
+            self.tell_line(at, read);
         }
     }
 
@@ -175,9 +195,7 @@ impl Engine<'_, '_> {
 
     async fn end(&mut self) {
         let at = self.rig.now();
-        for read in self.reader.flush() {
-            self.tell_line(at, read);
-        }
+        self.take_unfinished();
         if let Some(per_mille) = drift(self.timeline.events()) {
             self.tell_rig(RigEvent::ClockDrift { per_mille });
         }

@@ -36,7 +36,11 @@ impl Rig for Scripted {
         let Some((at, _)) = self.script.front() else { return std::future::pending().await };
         tokio::time::sleep_until(self.start + Duration::from_millis(*at)).await;
         match self.script.pop_front() {
-            Some((_, Ok(line))) => Ok(Incoming::Console { at: self.now(), bytes: format!("{line}\r\n").into_bytes() }),
+            Some((_, Ok(line))) => {
+                // A line that ends with three dots is one that the device did not finish.
+                let text = line.strip_suffix("...").map_or_else(|| format!("{line}\r\n"), str::to_owned);
+                Ok(Incoming::Console { at: self.now(), bytes: text.into_bytes() })
+            }
             Some((_, Err(why))) => Err(RigError(why.to_owned())),
             None => std::future::pending().await,
         }
@@ -86,8 +90,16 @@ fn facts() -> Facts {
     Facts { slots: vec![], prints_attempts: true, skew: Duration::ZERO }
 }
 
+type Script<'s> = &'s [(u64, Result<&'static str, &'static str>)];
+
 /// Runs a scenario over a script: status, end of observation in seconds, when the second step acted.
-fn play(scenario: &Scenario, script: &[(u64, Result<&'static str, &'static str>)]) -> (Status, f64, Vec<Duration>) {
+fn play(scenario: &Scenario, script: Script<'_>) -> (Status, f64, Vec<Duration>) {
+    let (status, events, acted) = watch(scenario, script);
+    (status, events.last().expect("events").at().as_secs_f64(), acted)
+}
+
+/// Runs a scenario over a script: status, timeline, when the second step acted.
+fn watch(scenario: &Scenario, script: Script<'_>) -> (Status, Vec<crate::timeline::Event>, Vec<Duration>) {
     let in_flight = virtual_time::InFlight::new();
     virtual_time::run(virtual_time::Mode::Warped, &in_flight, async {
         let mut rig =
@@ -96,8 +108,7 @@ fn play(scenario: &Scenario, script: &[(u64, Result<&'static str, &'static str>)
         let mut timeline = Timeline::new(|| 0, |_| {});
         run(scenario, &facts(), &mut rig, reader, &mut timeline, Action::Reset).await;
         let verdict = judge(scenario, timeline.events(), &facts());
-        let end = timeline.events().last().expect("events").at().as_secs_f64();
-        (verdict.status, end, rig.acted)
+        (verdict.status, timeline.into_events(), rig.acted)
     })
     .expect("runtime")
 }
@@ -132,4 +143,44 @@ fn wait_that_is_never_met_fails_the_firmware() {
 fn rig_that_breaks_in_the_middle_is_an_error_whatever_was_seen() {
     let script = [(2000, Ok(VALID)), (3000, Err("port gone"))];
     assert_eq!(play(&scenario(happens(1, Some(1)), 60), &script).0, Status::Error);
+}
+
+#[test]
+fn line_that_stays_unfinished_is_read_after_a_quiet_second_and_its_rest_is_a_line_of_its_own() {
+    // The valid marking comes without its line end, as from a device that hangs right after.
+    let script = [(2000, Ok("I (900) Ota: Marking firmware as valid...")), (9000, Ok("rest"))];
+    let (status, events, acted) = watch(&scenario(happens(1, Some(1)), 20), &script);
+    assert_eq!((status, acted), (Status::Pass, vec![Duration::from_secs(3)]));
+    let lines: Vec<_> = events
+        .iter()
+        .filter_map(|e| match &e.kind {
+            EventKind::Console(line) => Some((e.at().as_millis(), line.text.as_str(), line.cut)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(lines, [(3000, "I (900) Ota: Marking firmware as valid", true), (9000, "rest", false)]);
+}
+
+#[test]
+fn line_that_comes_in_pieces_within_the_second_stays_one() {
+    let script = [(2000, Ok("I (900) Ota: Marking...")), (2900, Ok(" firmware as valid"))];
+    let (status, _, acted) = watch(&scenario(happens(1, Some(1)), 20), &script);
+    assert_eq!((status, acted), (Status::Pass, vec![Duration::from_millis(2900)]));
+}
+
+#[test]
+fn device_clock_that_drifts_is_a_finding_and_no_verdict() {
+    let drift = |stamp_at_50s: &'static str| {
+        let script = [(1000, Ok("I (1000) main: up")), (2000, Ok(VALID)), (50_000, Ok(stamp_at_50s))];
+        let (status, events, _) = watch(&scenario(happens(1, Some(1)), 60), &script);
+        assert_eq!(status, Status::Pass);
+        events.into_iter().find_map(|e| match e.kind {
+            EventKind::Rig(RigEvent::ClockDrift { per_mille }) => Some(per_mille),
+            _ => None,
+        })
+    };
+    assert_eq!(drift("I (50000) main: on time"), None);
+    assert_eq!(drift("I (50900) main: within two per cent"), None);
+    assert_eq!(drift("I (52450) main: fast"), Some(50));
+    assert_eq!(drift("I (47550) main: slow"), Some(-50));
 }

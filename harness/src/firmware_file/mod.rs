@@ -21,6 +21,16 @@ pub struct NvsKey {
     pub key: String,
 }
 
+/// NVS keys of Wi-Fi credentials.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WifiKeys {
+    /// The network's name.
+    pub ssid: NvsKey,
+    /// Its password.
+    pub password: NvsKey,
+}
+
 /// What differs from a version on.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -54,6 +64,10 @@ pub struct FirmwareFile {
     pub skew: HumanDuration,
     /// Configuration keys in NVS, by the names that scenarios use.
     pub nvs: BTreeMap<String, NvsKey>,
+    /// Where a real board's Wi-Fi credentials stand in NVS; they come from `BRICKPROOF_WIFI_SSID` and
+    /// `BRICKPROOF_WIFI_PASSWORD`. Left out where the firmware has them built in.
+    #[serde(default)]
+    pub wifi: Option<WifiKeys>,
     /// What differs from a version on, oldest first.
     #[serde(default)]
     pub version: Vec<VersionPart>,

@@ -56,7 +56,7 @@ pub(crate) fn evaluate(
         ExpectationKind::Boots { version, slot } => boots(&inside, events, &version.0, slot.as_deref(), facts),
         ExpectationKind::MarkedValid => marked_valid(&inside),
         ExpectationKind::Error { name, errno, count } => error_named(&inside, name.as_deref(), *errno, *count),
-        ExpectationKind::StillRuns => still_runs(&inside, scenario, window, observed),
+        ExpectationKind::StillRuns => still_runs(events, scenario, window, observed),
     };
     conclude(found, window, observed)
 }
@@ -217,26 +217,29 @@ fn error_named(events: &[&Event], name: Option<&str>, errno: Option<i32>, count:
     counted(seen, count, "it was named")
 }
 
-fn still_runs(events: &[&Event], scenario: &Scenario, window: Resolved, observed: &Observed) -> Found {
-    let mut allowed_resets = 0u32;
+fn still_runs(events: &[Event], scenario: &Scenario, window: Resolved, observed: &Observed) -> Found {
+    // What explains the next reset may stand before the window: in real time a banner comes after its step began.
+    // Several explanations (flashed, then reset) still explain one reset only.
+    let mut explained = false;
     for event in events {
         match &event.kind {
             EventKind::Action(Action::Reset | Action::PowerOn | Action::Flashed { .. })
             | EventKind::Device { event: DeviceEvent::Restarting | DeviceEvent::UpgradeSuccessful, .. } => {
-                allowed_resets += 1;
+                explained = true;
             }
-            EventKind::Device { event: DeviceEvent::Panic { reason }, .. } => {
+            EventKind::Device { event: DeviceEvent::Panic { reason }, .. } if window.contains(event) => {
                 return Found::Decided(false, format!("it crashed: {reason}"), vec![event.seq]);
             }
             EventKind::Device { event: DeviceEvent::Reset { reason, .. }, .. } => {
-                if allowed_resets == 0 {
+                if !explained && window.contains(event) {
                     return Found::Decided(false, format!("it was reset by itself: {reason}"), vec![event.seq]);
                 }
-                allowed_resets -= 1;
+                explained = false;
             }
             _ => {}
         }
     }
+    let events: Vec<&Event> = events.iter().filter(|e| window.contains(e)).collect();
     let end = window.end_ns().unwrap_or(observed.end_ns).min(observed.end_ns);
     let last = events.iter().rev().find(|e| matches!(e.kind, EventKind::Console(_)));
     match last {

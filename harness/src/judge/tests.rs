@@ -174,21 +174,40 @@ fn new_version_from_the_old_slot_is_not_an_update_to_the_other() {
     assert_eq!(status(updated, None, &events), Status::Fail);
 }
 
+fn line(at: f64) -> (f64, EventKind) {
+    let console = ConsoleLine { text: "x".to_owned(), raw: None, cut: false, level: None, tag: None, message: None };
+    (at, EventKind::Console(console))
+}
+
 #[test]
 fn reset_of_its_own_is_not_still_running() {
-    let line = |at: f64| {
-        let console =
-            ConsoleLine { text: "x".to_owned(), raw: None, cut: false, level: None, tag: None, message: None };
-        (at, EventKind::Console(console))
-    };
     let runs = || ExpectationKind::StillRuns;
     let asked = vec![(0.0, EventKind::Action(Action::Reset))];
     let calm = [asked.clone(), boot(0.1, 0x1_0000, "1"), vec![line(50.0), (60.0, ended())]].concat();
     assert_eq!(status(runs(), Some(60), &calm), Status::Pass);
     let again = [asked.clone(), boot(0.1, 0x1_0000, "1"), boot(20.0, 0x1_0000, "1"), vec![(60.0, ended())]].concat();
     assert_eq!(status(runs(), Some(60), &again), Status::Fail);
+    let flashed = EventKind::Action(Action::Flashed {
+        what: "app".to_owned(),
+        written: 1,
+        unchanged: 0,
+        how: "espflash".to_owned(),
+    });
+    let flashed = [vec![(0.0, flashed)], again].concat();
+    assert_eq!(status(runs(), Some(60), &flashed), Status::Fail, "flashing and reset explain one reset, not two");
     let silent = [asked, boot(0.1, 0x1_0000, "1"), vec![line(1.0), (100.0, ended())]].concat();
     assert_eq!(status(runs(), Some(100), &silent), Status::Fail);
+}
+
+#[test]
+fn reset_whose_banner_comes_after_its_step_began_is_the_harnesss_own() {
+    // As in real time: the reset line is pulsed, the step begins, the first bytes arrive.
+    let step = |at: f64| (at, EventKind::Action(Action::StepStarted { step: 0, name: "check".to_owned() }));
+    let asked = vec![(0.001, EventKind::Action(Action::Reset)), step(0.002)];
+    let events = [asked, boot(0.01, 0x1_0000, "1"), vec![line(4.0), (10.0, ended())]].concat();
+    let mut scenario = scenario(ExpectationKind::StillRuns, Some(5));
+    scenario.expectations[0].window.from = Anchor::Step(0);
+    assert_eq!(judge(&scenario, &timeline(&events), &facts()).status, Status::Pass);
 }
 
 #[test]

@@ -130,6 +130,7 @@ mod tests {
             began: "now".to_owned(),
             wall_ms: 1,
             scenarios: vec![scenario],
+            problems: vec![],
         };
         let html = render(&report).expect("renders");
         assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("<b>name"), "{html}");

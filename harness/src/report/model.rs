@@ -23,6 +23,9 @@ pub struct Report {
     pub wall_ms: u64,
     /// One entry for each scenario and repeat.
     pub scenarios: Vec<ScenarioReport>,
+    /// What went wrong with the rig beside the scenarios: settings that could not be written back to a board.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// One scenario in a report.

@@ -1,5 +1,10 @@
 //! The rig: a board and an OTA server behind the engine's trait.
 
+mod interrupt;
+pub mod preflight;
+
+pub use interrupt::Interrupt;
+
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -14,6 +19,7 @@ use virtual_time::{InFlight, RunClock};
 use crate::board::board::Board;
 use crate::board::flasher::{Region, Session, Written};
 use crate::board::nvs::{self, NvsItem, NvsValue};
+use crate::console::MASK;
 use crate::engine::{Incoming, Rig, RigError};
 use crate::firmware_file::FirmwareFile;
 use crate::image::Catalogue;
@@ -49,6 +55,8 @@ pub struct BoardRig<'r> {
     pub firmware: &'r FirmwareFile,
     /// Values that must not be shown: Wi-Fi credentials of a real board.
     pub credentials: Vec<NvsItem>,
+    /// Ends the run early.
+    pub interrupt: Interrupt,
 }
 
 impl BoardRig<'_> {
@@ -66,6 +74,7 @@ impl BoardRig<'_> {
                     namespace: key.namespace.clone(),
                     key: key.key.clone(),
                     value: NvsValue::Text(value.0.clone()),
+                    secret: false,
                 })
             })
             .collect()
@@ -121,6 +130,7 @@ fn told_keys(items: &[NvsItem]) -> Vec<(String, String)> {
         .iter()
         .map(|item| {
             let value = match &item.value {
+                _ if item.secret => MASK.to_owned(),
                 NvsValue::Text(text) => text.clone(),
                 NvsValue::I32(n) => n.to_string(),
                 NvsValue::U8(n) => n.to_string(),
@@ -192,24 +202,13 @@ impl Rig for BoardRig<'_> {
         let regions = layout.regions;
         let mut items = self.credentials.clone();
         items.extend(self.items(&scenario.provision)?);
-        let keys = told_keys(&items[self.credentials.len()..]);
+        let keys = told_keys(&items);
         let what: Vec<_> = regions.iter().map(|r| r.label.clone()).collect();
         let chip = self.chip;
         let written: Written = self
             .board
             .flash_session(move |session| {
-                let facts = session.facts()?;
-                if ChipId::from_name(&facts.chip) != Some(chip) {
-                    return Err(crate::board::BoardError::WrongChip {
-                        port: session.port().to_owned(),
-                        found: facts.chip,
-                        wanted: chip.to_string(),
-                        what: "the scenario's image".to_owned(),
-                    });
-                }
-                if let Some(why) = facts.secured {
-                    return Err(crate::board::BoardError::Secured { port: session.port().to_owned(), why });
-                }
+                session.fitting(chip)?;
                 let mut regions = regions.clone();
                 // A first flash: no configuration but the scenario's, whatever an earlier run left there.
                 let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
@@ -267,6 +266,7 @@ impl Rig for BoardRig<'_> {
         };
         tokio::select! {
             biased;
+            signal = self.interrupt.wait() => Err(RigError(format!("{signal} ended the run before this scenario was done"))),
             Some(Stamped { at, event }) = self.server_events.recv() => Ok(Incoming::Server { at, event }),
             read = console => match read {
                 Ok(0) => Err(RigError(format!("serial port {} is gone: was the board unplugged?", self.board.path()))),

@@ -1,9 +1,11 @@
 //! Runs: scenarios on a board, several at once where the board is virtual, each to its verdict and recording.
 
+mod attached;
 mod one;
 mod outcome;
 mod select;
 
+pub use attached::{Restored, restore};
 pub use outcome::{report_recording, scenario_report};
 pub use select::{Selected, select};
 
@@ -17,10 +19,14 @@ use esp_image::chip::ChipId;
 
 use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
+use crate::board::nvs::NvsItem;
+use crate::board::port::DEFAULT_BAUD;
 use crate::board::reset::ResetMethod;
 use crate::firmware_file::FirmwareFile;
 use crate::image::Catalogue;
 use crate::report::model::{self, Report, ScenarioReport};
+use crate::rig::Interrupt;
+use crate::safekeeping::Store;
 
 /// The network that the virtual board believes itself in: the addresses of the case that the project began with.
 pub const VIRTUAL_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 88, 200);
@@ -82,13 +88,50 @@ pub struct RunConfig {
     pub flash: FlashOptions,
     /// Seed.
     pub seed: u64,
+    /// Wi-Fi credentials for boards elsewhere; written to NVS, shown nowhere.
+    pub credentials: Vec<NvsItem>,
+    /// Where the settings of an attached board are kept while it is used; `None` leaves them to be overwritten.
+    pub safekeeping: Option<Store>,
+    /// Ends the run early.
+    pub interrupt: Interrupt,
 }
 
 impl RunConfig {
+    /// One run after the other on virtual ESP32-C3s, with everything else as it is unless told otherwise.
+    #[must_use]
+    pub fn on_virtual_boards(firmware: FirmwareFile, catalogue: Catalogue, folder: PathBuf) -> Self {
+        Self {
+            board: BoardChoice::Virtual,
+            chip: ChipId::Esp32C3,
+            firmware,
+            catalogue,
+            folder,
+            repeat: 1,
+            jobs: 1,
+            real_time: false,
+            max_device_time: None,
+            bind: Ipv4Addr::LOCALHOST.into(),
+            advertise: None,
+            port: 8002,
+            baud: DEFAULT_BAUD,
+            flash: FlashOptions::default(),
+            seed: 1,
+            credentials: Vec::new(),
+            safekeeping: None,
+            interrupt: Interrupt::never(),
+        }
+    }
+
     /// This host's address, as the device sees it.
     #[must_use]
     pub fn host(&self) -> Ipv4Addr {
         self.advertise.unwrap_or(VIRTUAL_HOST)
+    }
+
+    /// True when the board is a chip of silicon in a network of its own, not a virtual one that shares this host's.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        !matches!(&self.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. })
     }
 
     /// True when time is warped.
@@ -122,6 +165,7 @@ pub enum Progress {
 pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Progress)) -> std::io::Result<Report> {
     let began = SystemTime::now();
     let begun = Instant::now();
+    let attached = attached::prepare(config);
     let jobs: Vec<(usize, u32)> = (1..=config.repeat).flat_map(|n| (0..scenarios.len()).map(move |i| (i, n))).collect();
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<ScenarioReport>>> = Mutex::new(vec![None; jobs.len()]);
@@ -129,12 +173,12 @@ pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Prog
     std::thread::scope(|scope| {
         for _ in 0..config.jobs.clamp(1, jobs.len().max(1)) {
             let sender = sender.clone();
-            let (next, results, jobs) = (&next, &results, &jobs);
+            let (next, results, jobs, attached) = (&next, &results, &jobs, &attached);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some((scenario, attempt)) = jobs.get(index) else { return };
-                    let report = one::run(config, &scenarios[*scenario], *attempt, &sender);
+                    let report = one::run(config, attached, &scenarios[*scenario], *attempt, &sender);
                     results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(report.clone());
                     // The receiver lives as long as this scope.
                     let _ = sender.send(Progress::Done(Box::new(report)));
@@ -146,6 +190,7 @@ pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Prog
             tell(progress);
         }
     });
+    let problems = attached::finish(config, &attached).err().into_iter().collect();
     let scenarios = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
     Ok(Report {
         format: model::FORMAT,
@@ -153,6 +198,7 @@ pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Prog
         began: rfc3339(began),
         wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         scenarios,
+        problems,
     })
 }
 

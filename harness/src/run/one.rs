@@ -12,20 +12,22 @@ use tokio::sync::mpsc::unbounded_channel;
 use virtual_esp32::{Config, Flash, NetworkMap, VirtualEsp32, control};
 use virtual_time::{InFlight, Mode, RunClock};
 
+use super::attached::Attached;
 use super::outcome::{Ran, scenario_report};
 use super::{BoardChoice, Progress, RunConfig, Selected, made_by};
 use crate::board::board::Board;
 use crate::board::identity::PortId;
+use crate::board::nvs::NvsItem;
 use crate::board::port::Port;
-use crate::board::reset::{ModemReset, ResetLine, ResetMethod};
-use crate::board::virtual_reset::{BySocket, InProcess};
+use crate::board::reset::ResetMethod;
+use crate::board::virtual_reset::InProcess;
 use crate::console::ConsoleReader;
 use crate::engine;
 use crate::image::{BootloaderCapability, ImageError, Layout};
 use crate::judge::{self, Facts};
 use crate::recording::{self, Footer, Header};
 use crate::report::model::ScenarioReport;
-use crate::rig::BoardRig;
+use crate::rig::{BoardRig, preflight};
 use crate::scenario::{self, model::Capability, model::Scenario, values::Values};
 use crate::timeline::{Action, Event, Timeline, describe};
 use crate::verdict::Verdict;
@@ -36,6 +38,7 @@ const GUARD: Duration = Duration::from_secs(120);
 /// Runs a scenario to its report. Whatever goes wrong is in the report.
 pub(super) fn run(
     config: &RunConfig,
+    attached: &Attached,
     selected: &Selected,
     attempt: u32,
     progress: &Sender<Progress>,
@@ -67,6 +70,15 @@ pub(super) fn run(
     ran.scenario = Some(&scenario);
     if let Some(reason) = cannot_run(config, &scenario) {
         return scenario_report(&ran, &[], &Verdict::skipped(reason));
+    }
+    match attached {
+        Attached::Ready(_) => {}
+        Attached::Unfit(why) => return scenario_report(&ran, &[], &Verdict::skipped(why.clone())),
+        Attached::Broken(why) => return scenario_report(&ran, &[], &Verdict::rig_error(why.clone())),
+    }
+    if let Some(signal) = config.interrupt.reason() {
+        let reason = format!("{signal} ended the run before this scenario began");
+        return scenario_report(&ran, &[], &Verdict::rig_error(reason));
     }
     let (events, verdict, file) = match execute(config, selected, &scenario, &values, attempt, progress) {
         Ok((events, verdict, file)) => (events, verdict, Some(file)),
@@ -175,7 +187,8 @@ fn execute(
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(scenario.name.clone());
         let work = || {
-            let reader = ConsoleReader::new(Arc::new(dialect));
+            let secrets = config.credentials.iter().filter_map(NvsItem::secret).map(str::to_owned).collect();
+            let reader = ConsoleReader::new(Arc::new(dialect)).masking(secrets);
             let result = timeline(config, scenario, &facts, reader, writer, progress);
             // The other end may have given up on this run.
             let _ = done.send(result);
@@ -237,6 +250,18 @@ fn timeline(
     }
 }
 
+/// Checks the network between this host and a board elsewhere, before the server takes its port.
+fn preflight(config: &RunConfig, scenario: &Scenario, bind: SocketAddr) -> Result<(), String> {
+    let host = config.host();
+    preflight::closed(SocketAddr::from((host, config.port)))?;
+    for port in scenario.ports_of(&host.to_string()) {
+        if port != config.port {
+            preflight::closed(SocketAddr::from((host, port)))?;
+        }
+    }
+    preflight::open(bind, SocketAddr::from((host, config.port)))
+}
+
 async fn on_board(
     config: &RunConfig,
     scenario: &Scenario,
@@ -247,9 +272,13 @@ async fn on_board(
     in_flight: &InFlight,
 ) -> Result<(), String> {
     let (events, server_events) = unbounded_channel();
-    let near =
-        matches!(&config.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. });
-    let bind = if near { SocketAddr::from(([127, 0, 0, 1], 0)) } else { SocketAddr::new(config.bind, config.port) };
+    let bind = if config.is_elsewhere() {
+        let bind = SocketAddr::new(config.bind, config.port);
+        preflight(config, scenario, bind)?;
+        bind
+    } else {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    };
     let server = OtaServer::start(ServerConfig {
         listeners: vec![ListenerConfig { port: config.port, bind }],
         ota_path: ota_server::serve::OTA_PATH.to_owned(),
@@ -272,7 +301,8 @@ async fn on_board(
         server_events,
         catalogue: &config.catalogue,
         firmware: &config.firmware,
-        credentials: Vec::new(),
+        credentials: config.credentials.clone(),
+        interrupt: config.interrupt.clone(),
     };
     let started = Action::RunStarted {
         scenario: scenario.name.clone(),
@@ -300,15 +330,11 @@ async fn on_board(
         }
         BoardChoice::Serial { id, reset } => {
             let port = Port::open(id, config.baud).map_err(|e| e.to_string())?;
-            let reset: Box<dyn ResetLine> = match reset {
-                ResetMethod::DtrRts => Box::new(ModemReset::Classic),
-                ResetMethod::UsbSerialJtag => Box::new(ModemReset::UsbJtag),
-                ResetMethod::Virtual(socket) => {
-                    let mut client = control::Client::connect(socket).map_err(|e| e.to_string())?;
-                    client.send(&control::Command::Network { map: network }).map_err(|e| e.to_string())?;
-                    Box::new(BySocket::connect(socket, &port).map_err(|e| e.to_string())?)
-                }
-            };
+            if let ResetMethod::Virtual(socket) = reset {
+                let mut client = control::Client::connect(socket).map_err(|e| e.to_string())?;
+                client.send(&control::Command::Network { map: network }).map_err(|e| e.to_string())?;
+            }
+            let reset = reset.line(&port).map_err(|e| e.to_string())?;
             let mut rig = rig(Board::new(port, reset, config.flash, None));
             engine::run(scenario, facts, &mut rig, reader, line, started).await;
         }

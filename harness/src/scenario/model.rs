@@ -259,3 +259,21 @@ pub enum DelayLaw {
     /// What the firmware file says.
     OfFirmware,
 }
+
+impl Scenario {
+    /// The ports of a host that the device is told by its configuration, in URLs: 80 where an http URL names none.
+    #[must_use]
+    pub fn ports_of(&self, host: &str) -> BTreeSet<u16> {
+        let steps = self.steps.iter().flat_map(|s| &s.actions).filter_map(|action| match action {
+            StepAction::Provision(keys) => Some(keys),
+            _ => None,
+        });
+        std::iter::once(&self.provision)
+            .chain(steps)
+            .flat_map(BTreeMap::values)
+            .filter_map(|value| url::Url::parse(&value.0).ok())
+            .filter(|url| url.host_str() == Some(host))
+            .filter_map(|url| url.port_or_known_default())
+            .collect()
+    }
+}

@@ -1,0 +1,52 @@
+//! `brickproof restore`.
+
+use miette::{Result, miette};
+
+use super::args::{LineArgs, RestoreArgs};
+use super::out;
+use crate::board::flasher::FlashOptions;
+use crate::board::identity::PortId;
+use crate::board::reset::ResetMethod;
+use crate::run;
+use crate::safekeeping::{Store, default_folder};
+
+/// The store that the arguments name.
+pub(super) fn store(line: &LineArgs) -> Store {
+    Store::new(line.state.clone().unwrap_or_else(default_folder))
+}
+
+pub(super) fn restore(args: &RestoreArgs) -> Result<u8> {
+    let id: PortId = args.board.parse().map_err(|e| miette!("{e}"))?;
+    let reset: ResetMethod = args.line.reset.parse().map_err(|e| miette!("{e}"))?;
+    let options = FlashOptions { baud: args.line.flash_baud, ..FlashOptions::default() };
+    let store = store(&args.line);
+    match run::restore(&id, &reset, options, &store) {
+        Ok(done) => {
+            let text = match done.labels {
+                None => format!(
+                    "nothing is kept of the board on {id} (MAC address {}): no run on it was broken off\n",
+                    done.mac
+                ),
+                Some(labels) if labels.is_empty() => {
+                    format!(
+                        "the board on {id} ({}) had no partition table: there was nothing to write back\n",
+                        done.mac
+                    )
+                }
+                Some(labels) => format!(
+                    "wrote {} of the board on {id} ({}) back: {} bytes written, {} found unchanged\n",
+                    labels.join(", "),
+                    done.mac,
+                    done.written.written,
+                    done.written.unchanged
+                ),
+            };
+            out(&text)?;
+            Ok(0)
+        }
+        Err(why) => {
+            out(&format!("error: {why}\n"))?;
+            Ok(3)
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! A board that was there before the run and will be after it: examined before anything is written, its own settings
+//! kept meanwhile and written back at the end.
+
+use virtual_time::{InFlight, Mode};
+
+use super::{BoardChoice, RunConfig};
+use crate::board::BoardError;
+use crate::board::board::Board;
+use crate::board::flasher::{FlashOptions, Session, Written};
+use crate::board::identity::PortId;
+use crate::board::port::{DEFAULT_BAUD, Port};
+use crate::board::reset::ResetMethod;
+use crate::board::settings::Settings;
+use crate::safekeeping::Store;
+
+/// How the board was found before the run.
+pub(super) enum Attached {
+    /// It may be used. Carries the MAC address under which its settings are kept, where they are.
+    Ready(Option<String>),
+    /// It must not be used: it is protected against what scenarios do to it.
+    Unfit(String),
+    /// It could not be reached, or is another board than the run is for.
+    Broken(String),
+}
+
+/// Examines the board, and keeps its settings. Boards made for each scenario have none.
+pub(super) fn prepare(config: &RunConfig) -> Attached {
+    let BoardChoice::Serial { id, reset } = &config.board else { return Attached::Ready(None) };
+    let wanted = config.chip;
+    let keep = config.safekeeping.is_some();
+    let examined = in_session(id, reset, config.flash, move |session| {
+        let facts = session.fitting(wanted)?;
+        let settings = if keep { Some(Settings::read(session, &facts.chip, facts.mac.as_deref())?) } else { None };
+        Ok(settings)
+    });
+    let settings = match examined {
+        Ok(settings) => settings,
+        Err(why @ BoardError::Secured { .. }) => return Attached::Unfit(why.to_string()),
+        Err(why) => return Attached::Broken(why.to_string()),
+    };
+    let (Some(settings), Some(store)) = (settings, &config.safekeeping) else { return Attached::Ready(None) };
+    match store.keep(&settings) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "{} holds settings of this board from a run that was broken off; they are kept, and written back after this \
+             run",
+            store.path(&settings.mac).display()
+        ),
+        Err(why) => return Attached::Broken(why.to_string()),
+    }
+    Attached::Ready(Some(settings.mac))
+}
+
+/// Writes the board's own settings back after the last scenario.
+pub(super) fn finish(config: &RunConfig, attached: &Attached) -> Result<(), String> {
+    let (BoardChoice::Serial { id, reset }, Attached::Ready(Some(_)), Some(store)) =
+        (&config.board, attached, &config.safekeeping)
+    else {
+        return Ok(());
+    };
+    restore(id, reset, config.flash, store).map(drop).map_err(|why| {
+        format!(
+            "the board's own settings could not be written back: {why}. They are kept: `brickproof restore --board {id} \
+             --reset {reset}` writes them back"
+        )
+    })
+}
+
+/// What [`restore`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The board's MAC address.
+    pub mac: String,
+    /// The partitions written back; `None` when nothing of this board was kept.
+    pub labels: Option<Vec<String>>,
+    /// Bytes sent, and bytes that were there already.
+    pub written: Written,
+}
+
+/// Writes the kept settings of the board on a port back to it, lets it run, and forgets them.
+///
+/// # Errors
+///
+/// The board or the kept settings cannot be reached, in words.
+pub fn restore(id: &PortId, reset: &ResetMethod, options: FlashOptions, store: &Store) -> Result<Restored, String> {
+    let looked_in = store.clone();
+    // The store's error passes through the session as words.
+    let done = in_session(id, reset, options, move |session| {
+        let facts = session.facts()?;
+        let mac = facts.mac.unwrap_or_default();
+        let kept = match looked_in.find(&mac) {
+            Ok(Some(kept)) => kept,
+            Ok(None) => return Ok(Ok(Restored { mac, labels: None, written: Written::default() })),
+            Err(why) => return Ok(Err(why.to_string())),
+        };
+        let written = kept.write_back(session)?;
+        let labels = kept.regions.iter().map(|r| r.label.clone()).collect();
+        Ok(Ok(Restored { mac, labels: Some(labels), written }))
+    })
+    .map_err(|e| e.to_string())??;
+    if done.labels.is_some() {
+        store.forget(&done.mac).map_err(|e| e.to_string())?;
+    }
+    Ok(done)
+}
+
+/// One flash session in a runtime of its own, after which the board runs.
+fn in_session<T: Send + 'static>(
+    id: &PortId,
+    reset: &ResetMethod,
+    options: FlashOptions,
+    work: impl FnMut(&mut Session) -> Result<T, BoardError> + Send + 'static,
+) -> Result<T, BoardError> {
+    let failed = |e: std::io::Error| BoardError::Port { doing: "use", port: id.to_string(), why: e.to_string() };
+    virtual_time::run(Mode::Real, &InFlight::new(), async {
+        let port = Port::open(id, DEFAULT_BAUD)?;
+        let line = reset.line(&port)?;
+        let mut board = Board::new(port, line, options, None);
+        let result = board.flash_session(work).await;
+        let started = board.start().await;
+        let result = result?;
+        started.map(|()| result)
+    })
+    .map_err(failed)?
+}
