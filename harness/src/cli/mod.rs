@@ -9,7 +9,7 @@ mod restore;
 mod run;
 mod tools;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use args::{Cli, Command, LogFormat, When};
 use miette::Result;
@@ -52,7 +52,12 @@ fn log(cli: &Cli) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = match cli.color {
+        When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        When::Always => true,
+        When::Never => false,
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     // A second initialisation can only come from a test in the same process.
     let _ = match cli.log_format {
         LogFormat::Text => builder.try_init(),

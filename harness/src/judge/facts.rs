@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timeline::{Action, Event, EventKind};
+use crate::timeline::{Action, Event, EventKind, RigEvent};
 
 /// Facts of board and firmware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ impl Facts {
 pub struct Observed {
     /// The last moment observed, on the run's clock, in nanoseconds.
     pub end_ns: u64,
-    /// Observation ended on purpose, not by a crash.
+    /// Observation ended on purpose: not by a crash, not because the rig failed or the run ran away.
     pub finished: bool,
 }
 
@@ -41,7 +41,9 @@ impl Observed {
     #[must_use]
     pub fn of(events: &[Event]) -> Self {
         let ended = events.iter().rev().find(|e| matches!(e.kind, EventKind::Action(Action::RunEnded)));
+        let broken =
+            events.iter().any(|e| matches!(e.kind, EventKind::Rig(RigEvent::Error { .. } | RigEvent::Runaway { .. })));
         let last = events.last().map_or(0, |e| e.at_ns);
-        Self { end_ns: ended.map_or(last, |e| e.at_ns), finished: ended.is_some() }
+        Self { end_ns: ended.map_or(last, |e| e.at_ns), finished: ended.is_some() && !broken }
     }
 }

@@ -211,6 +211,16 @@ fn reset_whose_banner_comes_after_its_step_began_is_the_harnesss_own() {
 }
 
 #[test]
+fn rig_that_broke_fails_no_expectation_that_it_could_not_watch() {
+    let broken = EventKind::Rig(RigEvent::Error { message: "port gone".to_owned() });
+    let mut scenario = scenario(happens(1, None), None);
+    scenario.expectations[0].window.from = Anchor::After(pattern("up-to-date"));
+    let verdict = judge(&scenario, &timeline(&[(1.0, broken), (2.0, ended())]), &facts());
+    assert_eq!(verdict.status, Status::Error);
+    assert_eq!(verdict.expectations[0].status, Status::Error, "{}", verdict.expectations[0].found);
+}
+
+#[test]
 fn order_within_the_skew_is_not_judged_across_sides() {
     let server = Pattern::Server { event: "accepted".to_owned(), fields: BTreeMap::new() };
     let accepted = EventKind::Server(ota_server::event::ServerEvent::Accepted {

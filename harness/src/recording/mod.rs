@@ -217,3 +217,6 @@ fn read_header(path: &Path, bytes: &[u8]) -> Result<Header, RecordingError> {
         None => Err(not("this is no brickproof recording: its first line is no header".to_owned())),
     }
 }
+
+#[cfg(test)]
+mod tests;
