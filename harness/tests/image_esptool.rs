@@ -1,26 +1,21 @@
 //! Every image is one that the unmodified esptool accepts.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 
 use brickproof::image::Catalogue;
 use esp_image::chip::ChipId;
+use outside_tools::Need;
 
-/// esptool among the outside tools: in `BRICKPROOF_TOOLS`, or where the test script installs it.
-fn esptool() -> Option<PathBuf> {
-    let folder = std::env::var_os("BRICKPROOF_TOOLS")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/tools/bin"), PathBuf::from);
-    let tool = folder.join("esptool");
-    if tool.is_file() {
-        return Some(tool);
-    }
-    let required = std::env::var_os("BRICKPROOF_REQUIRE_TOOLS").is_some_and(|v| v == "1");
-    assert!(!required, "{} is missing and BRICKPROOF_REQUIRE_TOOLS=1", tool.display());
-    #[expect(clippy::print_stderr, reason = "a test that proves nothing must say so")]
-    {
-        eprintln!("skipped: {} is missing; ./test.sh installs it, BRICKPROOF_TOOLS names its folder", tool.display());
-    }
-    None
+fn main() -> ExitCode {
+    outside_tools::main(
+        &[Need::Program("esptool")],
+        outside_tools::tests![
+            esptool_accepts_every_application_image,
+            esptool_accepts_every_bootloader,
+            esptool_accepts_patched_images
+        ],
+    )
 }
 
 fn image_info(tool: &Path, bytes: &[u8]) -> String {
@@ -44,9 +39,8 @@ fn assert_sound(info: &str, chip: ChipId) {
     assert!(!info.to_lowercase().contains("warning"), "{info}");
 }
 
-#[test]
 fn esptool_accepts_every_application_image() {
-    let Some(tool) = esptool() else { return };
+    let tool = outside_tools::program("esptool");
     let catalogue = Catalogue::embedded().expect("embedded");
     let mut seen = 0;
     for entry in catalogue.entries() {
@@ -61,9 +55,8 @@ fn esptool_accepts_every_application_image() {
     assert_eq!(seen, 9);
 }
 
-#[test]
 fn esptool_accepts_every_bootloader() {
-    let Some(tool) = esptool() else { return };
+    let tool = outside_tools::program("esptool");
     let catalogue = Catalogue::embedded().expect("embedded");
     for chip in ChipId::ALL {
         let image = catalogue.application("1.5.9", chip).expect("resolves");
@@ -72,9 +65,8 @@ fn esptool_accepts_every_bootloader() {
     }
 }
 
-#[test]
 fn esptool_accepts_patched_images() {
-    let Some(tool) = esptool() else { return };
+    let tool = outside_tools::program("esptool");
     let image = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32C3).expect("resolves");
     let bumped = image.with_version("1.5.10").expect("bumps");
     let info = image_info(&tool, &bumped.bytes);

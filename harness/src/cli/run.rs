@@ -81,6 +81,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         } else {
             Interrupt::on_signals().map_err(|e| miette!("cannot watch for SIGTERM: {e}"))?
         },
+        line_through: None,
     };
     let mut shown = progress::Shown::new(args.quiet, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
     let report = run::run(&config, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;

@@ -105,7 +105,7 @@ impl BoardRig<'_> {
         if let Some(server) = &mut self.server {
             server.set_plan(faults.to_vec()).await?;
         }
-        let faults = faults.iter().map(describe_rule).collect();
+        let faults = faults.iter().map(ToString::to_string).collect();
         Ok(Action::FaultsSet { faults })
     }
 
@@ -164,25 +164,6 @@ fn nvs_region(
 ) -> Result<Region, crate::board::BoardError> {
     let bytes = nvs::with_items(old, items).map_err(|e| nvs_failed(session, &e))?;
     Ok(Region { label: "nvs".to_owned(), offset, bytes })
-}
-
-/// A fault rule in one line.
-fn describe_rule(rule: &FaultRule) -> String {
-    let fault = serde_json::to_value(rule).unwrap_or_default();
-    let mut parts = Vec::new();
-    if let Some(fault) = fault["fault"].as_object() {
-        for (name, parameters) in fault {
-            parts.push(format!("{name} {parameters}"));
-        }
-    } else {
-        parts.push(rule.fault.name().to_owned());
-    }
-    for limit in ["port", "on", "path", "from", "count"] {
-        if let Some(value) = fault.get(limit) {
-            parts.push(format!("{limit} {value}"));
-        }
-    }
-    parts.join(", ").replace(['{', '}', '"'], "")
 }
 
 #[async_trait(?Send)]

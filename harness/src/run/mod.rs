@@ -94,6 +94,9 @@ pub struct RunConfig {
     pub safekeeping: Option<Store>,
     /// Ends the run early.
     pub interrupt: Interrupt,
+    /// Puts something between a virtual board's port and the harness, which opens the path returned: a line that delays
+    /// its bytes, as a test does.
+    pub line_through: Option<fn(&Path) -> PathBuf>,
 }
 
 impl RunConfig {
@@ -119,6 +122,7 @@ impl RunConfig {
             credentials: Vec::new(),
             safekeeping: None,
             interrupt: Interrupt::never(),
+            line_through: None,
         }
     }
 

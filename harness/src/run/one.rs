@@ -282,7 +282,7 @@ async fn on_board(
     let server = OtaServer::start(ServerConfig {
         listeners: vec![ListenerConfig { port: config.port, bind }],
         ota_path: ota_server::serve::OTA_PATH.to_owned(),
-        advertised: format!("http://{}:{}", config.host(), config.port),
+        advertised: Some(format!("http://{}:{}", config.host(), config.port)),
         in_flight: in_flight.clone(),
         clock: clock.clone(),
         events,
@@ -317,7 +317,8 @@ async fn on_board(
             let chip_config = Config { in_flight: in_flight.clone(), ..Config::new(config.chip, flash, software) };
             let (chip, handle) = VirtualEsp32::new(chip_config).map_err(|e| format!("cannot make a pty: {e}"))?;
             handle.set_network(network);
-            let id = PortId::Path(handle.port().display().to_string());
+            let port = config.line_through.map_or_else(|| handle.port().to_owned(), |line| line(handle.port()));
+            let id = PortId::Path(port.display().to_string());
             let port = Port::open(&id, config.baud).map_err(|e| e.to_string())?;
             let pipe = handle.uart_pipes().0;
             let board = Board::new(port, Box::new(InProcess(handle)), config.flash, Some(pipe));

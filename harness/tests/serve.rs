@@ -1,0 +1,137 @@
+//! `brickproof serve`: the misbehaving server as other tests use it, from the outside.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+struct Served {
+    process: Child,
+    lines: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+fn image() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../firmware-images/images/ota-agent-esp32c3-1.6.0.bin")
+}
+
+impl Served {
+    fn start(faults: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brickproof"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--image"]).arg(image());
+        let faults = faults.iter().flat_map(|fault| ["--fault", fault]);
+        let mut process = command.args(faults).stdout(Stdio::piped()).spawn().expect("serves");
+        let mut lines = BufReader::new(process.stdout.take().expect("stdout"));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a line");
+        let address = line.trim().rsplit_once("listens on ").and_then(|(_, a)| a.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
+        Self { process, lines, address }
+    }
+
+    /// Everything the server sends on a new connection until it ends, and how it ended.
+    fn exchange(&self, request: &str) -> (Vec<u8>, Result<(), ErrorKind>) {
+        let mut stream = TcpStream::connect(self.address).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("timeout");
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut received = Vec::new();
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => return (received, Ok(())),
+                Ok(n) => received.extend(&buffer[..n]),
+                Err(e) => return (received, Err(e.kind())),
+            }
+        }
+    }
+
+    fn get(&self, path: &str) -> (Vec<u8>, Result<(), ErrorKind>) {
+        self.exchange(&format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address))
+    }
+
+    fn check(&self) -> serde_json::Value {
+        let body = r#"{"application":{"version":"1.5.9"}}"#;
+        let (answer, end) = self.exchange(&format!(
+            "POST /xiaozhi/ota/ HTTP/1.1\r\nHost: {}\r\nDevice-Id: 02:00:00:42:00:01\r\nContent-Type: application/json\
+             \r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            self.address,
+            body.len()
+        ));
+        assert_eq!(end, Ok(()));
+        let answer = String::from_utf8(answer).expect("text");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        serde_json::from_str(body).expect("JSON")
+    }
+
+    /// Ends the server as a terminal does, and returns the rest of what it told.
+    fn stop(mut self) -> String {
+        let id = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(id, rustix::process::Signal::INT).expect("signal");
+        let mut rest = String::new();
+        self.lines.read_to_string(&mut rest).expect("text");
+        assert!(self.process.wait().expect("ends").success());
+        rest
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It has usually ended.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn body(answer: &[u8]) -> &[u8] {
+    let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+    &answer[end + 4..]
+}
+
+#[test]
+fn offers_its_image_under_the_address_that_the_device_used() {
+    let served = Served::start(&[]);
+    let answer = served.check();
+    assert_eq!(answer["firmware"]["version"], "1.6.0", "read from the image");
+    let url = answer["firmware"]["url"].as_str().expect("a URL");
+    let path = url.strip_prefix(&format!("http://{}", served.address)).expect("the port is in the URL");
+    let (download, end) = served.get(path);
+    assert_eq!(end, Ok(()));
+    assert!(body(&download) == std::fs::read(image()).expect("image"), "byte for byte");
+    let told = served.stop();
+    assert!(told.contains("POST /xiaozhi/ota/") && told.contains("closed by"), "{told}");
+}
+
+#[test]
+fn misbehaves_as_told_and_no_more_than_told() {
+    let served = Served::start(&["reset-at:at=50%,on=download,count=1"]);
+    let path = "/firmware.bin";
+    let (half, end) = served.get(path);
+    assert_eq!(end, Err(ErrorKind::ConnectionReset), "a real RST");
+    let whole = std::fs::read(image()).expect("image");
+    assert!(body(&half) == &whole[..whole.len() / 2], "{} of {} bytes", body(&half).len(), whole.len());
+    let (again, end) = served.get(path);
+    assert_eq!((body(&again) == whole.as_slice(), end), (true, Ok(())), "the second try is served whole");
+    let told = served.stop();
+    assert!(told.contains("faults now: reset-at:at=50%,on=download,count=1"), "{told}");
+    assert!(told.contains("fault reset-at"), "{told}");
+}
+
+#[test]
+fn bad_arguments_say_what_there_is() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_brickproof")).arg("serve").args(arguments).output();
+        let output = output.expect("runs");
+        let text = String::from_utf8_lossy(&output.stderr).split_whitespace().collect::<Vec<_>>().join(" ");
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&["--fault", "reset-in:at=50%"]);
+    assert!(code == Some(2) && text.contains("there is no fault \"reset-in\""), "{text}");
+    let (code, text) = run(&["--image", "Cargo.toml"]);
+    assert!(code == Some(2) && text.contains("this is no ESP image"), "{text}");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("listener");
+    let address = taken.local_addr().expect("address").to_string();
+    let (code, text) = run(&["--listen", &address]);
+    assert!(code == Some(2) && text.contains(&format!("cannot listen on {address}")), "{text}");
+}
