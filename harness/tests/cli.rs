@@ -186,3 +186,36 @@ fn real_time_gives_the_same_verdict_on_a_short_scenario() {
     let ran = brickproof(&["run", "healthy-update", "--real-time", "--report", report.to_str().expect("path")]);
     assert_eq!(code(&ran), 0, "{}", stdout(&ran));
 }
+
+#[test]
+fn reports_are_made_again_from_recordings_of_several_runs_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    for (scenario, report) in [("healthy-update", "one"), ("truncated-image", "two")] {
+        let ran = brickproof(&["run", scenario, "--report", &path(report)]);
+        assert_eq!(code(&ran), 0, "{}", stdout(&ran));
+    }
+    let merged = brickproof(&["report", &path("one"), &path("two"), "--output", &path("both")]);
+    assert_eq!(code(&merged), 0, "{}", stderr(&merged));
+    assert!(stdout(&merged).contains("2 passed"), "{}", stdout(&merged));
+    let json = std::fs::read_to_string(folder.path().join("both/report.json")).expect("report");
+    assert!(json.contains("\"healthy-update\"") && json.contains("\"truncated-image\""), "{json}");
+
+    let nothing = brickproof(&["report", &path("both")]);
+    assert_eq!(code(&nothing), 2);
+    assert!(stderr(&nothing).contains("there is no recording"), "{}", stderr(&nothing));
+}
+
+#[test]
+fn log_lines_have_no_colours_where_stderr_is_no_terminal() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = folder.path().join("report").display().to_string();
+    let ran = brickproof(&["-vv", "run", "healthy-update", "--report", &report]);
+    let log = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(log.contains("DEBUG") && !log.contains('\u{1b}'), "{log}");
+    let json = brickproof(&["-vv", "--log-format", "json", "run", "healthy-update", "--report", &report]);
+    let log = String::from_utf8_lossy(&json.stderr).into_owned();
+    let objects = log.lines().filter(|line| line.starts_with('{'));
+    assert!(objects.clone().count() > 0, "{log}");
+    objects.for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).expect("JSON")));
+}

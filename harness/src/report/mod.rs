@@ -5,4 +5,5 @@
 pub mod html;
 pub mod junit;
 pub mod model;
+pub mod repeats;
 pub mod terminal;

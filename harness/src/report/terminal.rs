@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::model::{Line, Report, ScenarioReport, Status, time_words};
+use super::repeats;
 
 /// ANSI colours; removed by the stream where the terminal wants none.
 fn colour(status: Status) -> &'static str {
@@ -17,48 +18,80 @@ fn colour(status: Status) -> &'static str {
 const RESET: &str = "\u{1b}[0m";
 const BOLD: &str = "\u{1b}[1m";
 
-/// The table of a run and its last line.
+/// The table of a run and its last lines. Repeats of a scenario share a row.
 #[must_use]
 pub fn table(report: &Report) -> String {
     let mut text = String::new();
-    let width = report.scenarios.iter().map(|s| label(s).chars().count()).max().unwrap_or(0).max(8);
-    let boards = report.scenarios.iter().map(|s| s.board.chars().count() + s.chip.len() + 3).max().unwrap_or(0).max(5);
+    let all = repeats::of(report);
+    let repeated = all.iter().any(|r| r.runs > 1);
+    let width = all.iter().map(|r| r.first.name.chars().count()).max().unwrap_or(0).max(8);
+    let boards = all.iter().map(|r| board(r.first).chars().count()).max().unwrap_or(0).max(5);
+    let runs = if repeated { format!("{:>6}  ", "runs") } else { String::new() };
     let _ = writeln!(
         text,
-        "{BOLD}verdict  {:<width$}  {:<boards$}  {:>12}  {:>9}{RESET}",
+        "{BOLD}verdict  {:<width$}  {:<boards$}  {runs}{:>12}  {:>10}{RESET}",
         "scenario", "board", "run time", "wall time"
     );
-    for s in &report.scenarios {
-        let board = format!("{} ({})", s.board, s.chip);
-        let _ = writeln!(
+    for r in &all {
+        let status = r.worst();
+        let runs = if repeated { format!("{:>6}  ", r.runs) } else { String::new() };
+        let _ = write!(
             text,
-            "{}{} {:<6}{RESET} {:<width$}  {board:<boards$}  {:>12}  {:>9}",
-            colour(s.status),
-            s.status.sign(),
-            s.status.word(),
-            label(s),
-            time_words(s.run_ms),
-            time_words(s.wall_ms),
+            "{}{} {:<6}{RESET} {:<width$}  {:<boards$}  {runs}{:>12}  {:>10}",
+            colour(status),
+            status.sign(),
+            status.word(),
+            r.first.name,
+            board(r.first),
+            time_words(r.run_ms),
+            time_words(r.wall_ms),
         );
-    }
-    let count = |status| report.scenarios.iter().filter(|s| s.status == status).count();
-    let covered: u64 = report.scenarios.iter().map(|s| s.run_ms).sum();
-    let mut parts = vec![format!("{} passed", count(Status::Pass))];
-    for (status, word) in
-        [(Status::Fail, "failed"), (Status::Error, "not judged (rig error)"), (Status::Skip, "skipped")]
-    {
-        if count(status) > 0 {
-            parts.push(format!("{} {word}", count(status)));
+        if r.is_flaky() {
+            let _ = write!(text, "  {BOLD}flaky:{RESET} {}", counts(&r.counts));
         }
+        text.push('\n');
     }
+    let mut sum = all.first().map_or([(Status::Pass, 0); 4], |r| r.counts.map(|(status, _)| (status, 0)));
+    for (n, (_, count)) in sum.iter_mut().enumerate() {
+        *count = all.iter().map(|r| r.counts[n].1).sum();
+    }
+    let covered = report.scenarios.iter().map(|s| s.run_ms).sum();
     let _ = writeln!(
         text,
         "\n{BOLD}{}{RESET}; {} of run time in {} of wall time",
-        parts.join(", "),
+        counts(&sum),
         time_words(covered),
         time_words(report.wall_ms)
     );
+    let (passed, judged) = (sum[0].1, sum[0].1 + sum[2].1 + sum[3].1);
+    if repeated && passed == judged && judged > 0 {
+        let places = if judged > 1000 { 3 } else { 1 };
+        let bound = 100.0 * repeats::bound_of_none(judged);
+        let _ = writeln!(
+            text,
+            "0 of {judged} runs had another verdict than pass: its rate is at most {bound:.places$} % (95 % confidence)"
+        );
+    }
     text
+}
+
+fn board(scenario: &ScenarioReport) -> String {
+    format!("{} ({})", scenario.board, scenario.chip)
+}
+
+/// "198 passed, 2 failed".
+fn counts(counts: &[(Status, usize)]) -> String {
+    let words = [
+        (Status::Pass, "passed"),
+        (Status::Fail, "failed"),
+        (Status::Error, "not judged (rig error)"),
+        (Status::Skip, "skipped"),
+    ];
+    let told = words.iter().filter_map(|(status, word)| {
+        let n = counts.iter().find(|(of, _)| of == status)?.1;
+        (n > 0 || *status == Status::Pass).then(|| format!("{n} {word}"))
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn label(scenario: &ScenarioReport) -> String {
@@ -113,4 +146,60 @@ fn lines(text: &mut String, evidence: &[Line]) {
 #[must_use]
 pub fn safe(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{FORMAT, Report};
+    use super::*;
+
+    fn run(name: &str, attempt: u32, status: Status) -> ScenarioReport {
+        ScenarioReport {
+            name: name.to_owned(),
+            summary: String::new(),
+            board: "virtual".to_owned(),
+            chip: "esp32c3".to_owned(),
+            attempt,
+            status,
+            wall_ms: 100,
+            run_ms: 60_000,
+            warped: true,
+            reason: None,
+            expectations: vec![],
+            cause: None,
+            recording: None,
+            file: "f".to_owned(),
+            last_lines: vec![],
+        }
+    }
+
+    fn shown(scenarios: Vec<ScenarioReport>) -> String {
+        let (made_by, began) = ("test".to_owned(), "now".to_owned());
+        let report = Report { format: FORMAT, made_by, began, wall_ms: 250, scenarios, problems: vec![] };
+        let text = table(&report);
+        [BOLD, RESET, "\u{1b}[32m", "\u{1b}[31m", "\u{1b}[33m"].iter().fold(text, |text, code| text.replace(code, ""))
+    }
+
+    #[test]
+    fn verdict_that_differs_between_repeats_is_shown_as_flaky_with_its_rate() {
+        let runs = (1..=3).flat_map(|n| {
+            let flaky = if n == 2 { Status::Fail } else { Status::Pass };
+            [run("steady", n, Status::Pass), run("wavering", n, flaky)]
+        });
+        insta::assert_snapshot!(shown(runs.collect()), @r"
+        verdict  scenario  board                runs      run time   wall time
+        ✓ pass   steady    virtual (esp32c3)       3     3 min 0 s     0.300 s
+        ✗ fail   wavering  virtual (esp32c3)       3     3 min 0 s     0.300 s  flaky: 2 passed, 1 failed
+
+        5 passed, 1 failed; 6 min 0 s of run time in 0.250 s of wall time
+        ");
+    }
+
+    #[test]
+    fn repeats_without_another_verdict_tell_how_much_that_proves() {
+        let text = shown((1..=59).map(|n| run("steady", n, Status::Pass)).collect());
+        assert!(text.contains("0 of 59 runs had another verdict than pass: its rate is at most 5.0 %"), "{text}");
+        let once = shown(vec![run("steady", 1, Status::Pass), run("other", 1, Status::Skip)]);
+        assert!(!once.contains("rate") && !once.contains("runs"), "{once}");
+    }
 }
