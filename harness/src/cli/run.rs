@@ -24,6 +24,8 @@ const REAL_TIME_LIMIT: Duration = Duration::from_secs(600);
 
 pub(super) fn run(args: &RunArgs) -> Result<u8> {
     let firmware = firmware_file::load(args.firmware.as_deref())?;
+    // A dialect that cannot be read is told with its places, before anything is touched.
+    crate::dialect::load(&firmware.dialect)?;
     let mut catalogue = Catalogue::embedded().map_err(Report::new)?;
     if let Some(path) = &args.catalogue {
         catalogue = catalogue.with(path).map_err(Report::new)?;

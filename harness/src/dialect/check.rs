@@ -11,11 +11,11 @@ use crate::console::LineSplitter;
 use crate::timeline::DeviceEvent;
 
 use super::convert::{Conversion, resolve};
-use super::error::{File, Problem};
+use super::error::File;
 use super::raw::{RawDialect, RawRule};
 use super::rule::{Dialect, Group, Rule};
 use super::shape::{EventShape, Field, Kind, shape, shapes};
-use super::suggest::nearest;
+use crate::problem::{Problem, nearest};
 
 /// Checks a file's rules and puts them after the inherited ones.
 pub(super) fn check(file: &File, raw: RawDialect, inherited: Vec<Rule>) -> Result<Dialect, Vec<Problem>> {
@@ -44,7 +44,7 @@ pub(super) fn check(file: &File, raw: RawDialect, inherited: Vec<Rule>) -> Resul
             ),
         }
     }
-    checker.problems.sort_by_key(Problem::start);
+    checker.problems.sort_by_key(|p| p.span.offset());
     Err(checker.problems)
 }
 
@@ -55,7 +55,7 @@ struct Checker<'f> {
 
 impl Checker<'_> {
     fn problem(&mut self, span: Range<usize>, message: String, help: Option<String>) {
-        self.problems.push(Problem::new(self.file, span, message, help));
+        self.problems.push(self.file.problem(span, message, help));
     }
 
     fn inherited(&mut self, without: &[Spanned<String>], mut rules: Vec<Rule>) -> Vec<Rule> {

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use miette::Diagnostic;
+
+use crate::problem::Problem;
 
 /// A dialect that cannot be used, with everything that is wrong with it.
 #[derive(Debug, thiserror::Error)]
@@ -53,60 +55,6 @@ impl Diagnostic for DialectError {
     }
 }
 
-/// One thing that is wrong in a dialect file. Its text begins with `file:line:column`.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}:{line}:{column}: {message}")]
-pub struct Problem {
-    path: String,
-    line: usize,
-    column: usize,
-    message: String,
-    help: Option<String>,
-    span: Range<usize>,
-    source_code: NamedSource<Arc<str>>,
-}
-
-impl Problem {
-    pub(super) fn new(file: &File, span: Range<usize>, message: String, help: Option<String>) -> Self {
-        let before = file.text.get(..span.start.min(file.text.len())).unwrap_or_default();
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        let source_code = NamedSource::new(&file.path, Arc::clone(&file.text)).with_language("TOML");
-        Self { path: file.path.clone(), line, column, message, help, span, source_code }
-    }
-
-    /// Line in the file, from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.line
-    }
-
-    /// Column in characters, from 1.
-    #[must_use]
-    pub fn column(&self) -> usize {
-        self.column
-    }
-
-    /// Byte position, for ordering.
-    pub(super) fn start(&self) -> usize {
-        self.span.start
-    }
-}
-
-impl Diagnostic for Problem {
-    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
-        self.help.as_ref().map(|help| Box::new(help) as Box<dyn std::fmt::Display>)
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source_code)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        Some(Box::new(std::iter::once(LabeledSpan::new_with_span(Some("here".to_owned()), self.span.clone()))))
-    }
-}
-
 /// A dialect file as read.
 #[derive(Clone, Debug)]
 pub(super) struct File {
@@ -114,4 +62,10 @@ pub(super) struct File {
     pub(super) path: String,
     /// Its text.
     pub(super) text: Arc<str>,
+}
+
+impl File {
+    pub(super) fn problem(&self, span: Range<usize>, message: String, help: Option<String>) -> Problem {
+        Problem::new(&self.path, &self.text, span, message, help)
+    }
 }

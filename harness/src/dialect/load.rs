@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check::check;
-use super::error::{DialectError, File, Problem};
+use super::error::{DialectError, File};
 use super::raw::RawDialect;
 use super::rule::{Dialect, Rule};
-use super::suggest::nearest;
+use crate::problem::{Problem, nearest};
 
 const EMBEDDED: &[(&str, &str)] = &[
     ("esp-idf", include_str!("../../../scenarios/dialects/esp-idf.toml")),
@@ -66,7 +66,8 @@ fn open(path: &str) -> Result<File, DialectError> {
 
 fn read(file: File, depth: usize) -> Result<Dialect, DialectError> {
     let invalid = |problems| DialectError::Invalid { path: file.path.clone(), problems };
-    let raw: RawDialect = toml::from_str(&file.text).map_err(|error| invalid(vec![of_toml(&file, &error)]))?;
+    let raw: RawDialect =
+        toml::from_str(&file.text).map_err(|error| invalid(vec![Problem::of_toml(&file.path, &file.text, &error)]))?;
     let inherited = match &raw.extends {
         None => Vec::new(),
         Some(parent) => inherit(&file, parent, depth)?,
@@ -78,7 +79,7 @@ fn inherit(file: &File, parent: &toml::Spanned<String>, depth: usize) -> Result<
     let name = parent.get_ref();
     let problem = |message: String, help: Option<String>| DialectError::Invalid {
         path: file.path.clone(),
-        problems: vec![Problem::new(file, parent.span(), message, help)],
+        problems: vec![file.problem(parent.span(), message, help)],
     };
     if depth >= MAX_DEPTH {
         return Err(problem(
@@ -107,18 +108,4 @@ fn inherit(file: &File, parent: &toml::Spanned<String>, depth: usize) -> Result<
         problem(format!("dialect to extend: {error}"), Some("the path is seen from this file's folder".to_owned()))
     })?;
     read(opened, depth + 1).map(|dialect| dialect.rules)
-}
-
-/// A TOML error with its place, and what was meant by an unknown key.
-fn of_toml(file: &File, error: &toml::de::Error) -> Problem {
-    let message = error.message().trim().to_owned();
-    // "unknown field `regex`, expected one of `name`, `on`, ..."
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let help = match quoted.next() {
-        Some(found) if message.starts_with("unknown field") => {
-            nearest(found, quoted).map(|meant| format!("did you mean `{meant}`?"))
-        }
-        _ => None,
-    };
-    Problem::new(file, error.span().unwrap_or(0..0), message, help)
 }

@@ -10,9 +10,8 @@ mod load;
 mod raw;
 mod rule;
 mod shape;
-mod suggest;
 
-pub use error::{DialectError, Problem};
+pub use error::DialectError;
 pub use load::{embedded, embedded_names, load, parse};
 pub use raw::schema;
 pub use rule::Dialect;

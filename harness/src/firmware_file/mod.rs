@@ -8,7 +8,7 @@ use ota_server::units::HumanDuration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::scenario::error::{FileErrors, Problems};
+use crate::problem::{FileErrors, Problems};
 use crate::scenario::values::{Values, delay_law};
 
 /// A key in the NVS partition.

@@ -73,7 +73,8 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Entry>, Box<CatalogueE
             help,
         })
     };
-    let raw: RawCatalogue = toml::from_str(text).map_err(|e| fail(e.span(), e.message().to_owned(), None))?;
+    let raw: RawCatalogue =
+        toml::from_str(text).map_err(|e| fail(e.span(), e.message().to_owned(), crate::problem::meant(e.message())))?;
     check(raw).map_err(|problem| fail(Some(problem.span), problem.message, problem.help))
 }
 

@@ -2,9 +2,10 @@
 
 use crate::diagnose;
 use crate::judge;
+use crate::problem::place;
 use crate::recording::Recording;
 use crate::report::model::{Cause, ExpectationReport, ScenarioReport, evidence_lines, last_lines};
-use crate::scenario::{self, error::place, model::Scenario, values::Values};
+use crate::scenario::{self, model::Scenario, values::Values};
 use crate::timeline::Event;
 use crate::verdict::{Status, Verdict};
 
@@ -116,6 +117,6 @@ pub fn report_recording(recording: &Recording, file: &str) -> Result<(Verdict, S
     Ok((verdict.clone(), scenario_report(&ran, &recording.events, &verdict)))
 }
 
-fn words(errors: &scenario::error::FileErrors) -> String {
+fn words(errors: &crate::problem::FileErrors) -> String {
     errors.problems.iter().map(|p| format!("line {}: {}", p.line, p.message)).collect::<Vec<_>>().join("; ")
 }

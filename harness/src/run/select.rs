@@ -4,8 +4,8 @@ use std::path::Path;
 
 use miette::{Result, miette};
 
+use crate::problem::suggestion;
 use crate::scenario::embedded::SCENARIOS;
-use crate::scenario::error::suggestion;
 
 /// A scenario that was asked for: read, not parsed yet (its templates need the board).
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,13 +10,13 @@ use toml::Spanned;
 
 use crate::timeline::{Action, DeviceEvent};
 
-use super::error::{Problems, meant, suggestion};
 use super::model::{
     Anchor, Count, Expectation, ExpectationKind, Images, Pattern, Scenario, Source, Step, StepAction, Template, Wait,
     Window,
 };
 use super::raw::{RawExpect, RawPattern, RawScenario, RawStep};
 use super::values::{Values, delay_law};
+use crate::problem::{Problems, meant, suggestion};
 
 pub(super) struct Checker<'c, 't> {
     pub(super) problems: &'c mut Problems<'t>,

@@ -4,14 +4,13 @@
 
 mod check;
 pub mod embedded;
-pub mod error;
 pub mod model;
 mod raw;
 pub mod values;
 
 use std::path::Path;
 
-use error::{FileErrors, Problems};
+use crate::problem::{FileErrors, Problems};
 use model::{Scenario, Source};
 use values::Values;
 

@@ -1,5 +1,5 @@
-use super::error::FileErrors;
 use super::*;
+use crate::problem::FileErrors;
 use crate::scenario::embedded::SCENARIOS;
 
 fn values() -> Values {

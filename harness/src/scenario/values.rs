@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ota_server::units::HumanDuration;
 
-use super::error::suggestion;
 use super::model::DelayLaw;
+use crate::problem::suggestion;
 
 /// Names and what they stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -1,4 +1,8 @@
-//! What is wrong with a file, at its place: file, line, column, what was meant.
+//! What is wrong with a file that people write, at its place: file, line, column, what was meant.
+
+mod suggest;
+
+pub use suggest::{meant, nearest, suggestion};
 
 use std::ops::Range;
 
@@ -23,6 +27,24 @@ pub struct Problem {
     pub line: usize,
     /// Column, from 1.
     pub column: usize,
+}
+
+impl Problem {
+    /// A problem at a place of a file's text.
+    #[must_use]
+    pub fn new(path: &str, text: &str, span: Range<usize>, message: impl Into<String>, help: Option<String>) -> Self {
+        let (line, column) = place(text, span.start);
+        let source_code = NamedSource::new(path, text.to_owned()).with_language("TOML");
+        Self { message: message.into(), span: span.into(), help, source_code, line, column }
+    }
+
+    /// What the TOML reader says.
+    #[must_use]
+    pub fn of_toml(path: &str, text: &str, error: &toml::de::Error) -> Self {
+        let message = error.message().trim().to_owned();
+        let help = meant(&message);
+        Self::new(path, text, error.span().unwrap_or(0..0), message, help)
+    }
 }
 
 /// All that is wrong with a file.
@@ -57,23 +79,12 @@ impl<'t> Problems<'t> {
 
     /// Adds one.
     pub fn add(&mut self, span: Range<usize>, message: impl Into<String>, help: Option<String>) {
-        let (line, column) = place(self.text, span.start);
-        self.found.push(Problem {
-            message: message.into(),
-            span: span.into(),
-            help,
-            source_code: NamedSource::new(self.path, self.text.to_owned()),
-            line,
-            column,
-        });
+        self.found.push(Problem::new(self.path, self.text, span, message, help));
     }
 
     /// Adds what the TOML reader says.
     pub fn add_toml(&mut self, error: &toml::de::Error) {
-        let span = error.span().unwrap_or(0..0);
-        let message = error.message().to_owned();
-        let help = meant(&message);
-        self.add(span, message, help);
+        self.found.push(Problem::of_toml(self.path, self.text, error));
     }
 
     /// The value, unless something was wrong.
@@ -98,42 +109,4 @@ pub fn place(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |n| n + 1);
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// Reads serde's own message: "unknown field `x`, expected one of `a`, `b`" holds what could have been meant.
-#[must_use]
-pub fn meant(message: &str) -> Option<String> {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let given = quoted.next()?;
-    if !message.starts_with("unknown") {
-        return None;
-    }
-    let known: Vec<&str> = quoted.collect();
-    suggestion(given, &known)
-}
-
-/// "did you mean ...?", where something known is near.
-#[must_use]
-pub fn suggestion(given: &str, known: &[&str]) -> Option<String> {
-    let nearest = known.iter().map(|k| (distance(given, k), *k)).min()?;
-    if nearest.0 <= given.len().max(3) / 3 + 1 {
-        return Some(format!("did you mean `{}`?", nearest.1));
-    }
-    Some(format!("known are {}", known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ")))
-}
-
-/// Levenshtein distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, cb) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
