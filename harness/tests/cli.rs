@@ -82,6 +82,7 @@ within = "90s"
     let out = stdout(&ran);
     assert_eq!(code(&ran), 1, "{out}");
     assert!(out.contains("impatient.toml:9:1"), "the expectation's place: {out}");
+    assert!(out.contains("| within = \"90s\""), "the expectation as it stands in the file: {out}");
     assert!(out.contains("version 1.5.9 runs from ota_0"), "{out}");
     assert!(out.contains("likely cause") && out.contains("8002"), "the cause names the port: {out}");
     let xml = std::fs::read_to_string(report.join("junit.xml")).expect("junit");

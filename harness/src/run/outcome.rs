@@ -48,7 +48,7 @@ pub fn scenario_report(ran: &Ran<'_>, events: &[Event], verdict: &Verdict) -> Sc
         .iter()
         .map(|e| {
             let (line, column) = place(ran.text, e.span.start);
-            let source = ran.text.get(e.span.clone()).unwrap_or_default().trim_end().to_owned();
+            let source = source(ran.text, e.span.start);
             let evidence = if e.status == Status::Pass { vec![] } else { evidence_lines(events, &e.evidence, AROUND) };
             ExpectationReport {
                 label: e.label.clone(),
@@ -79,6 +79,16 @@ pub fn scenario_report(ran: &Ran<'_>, events: &[Event], verdict: &Verdict) -> Sc
         file: ran.path.to_owned(),
         last_lines: if verdict.status == Status::Pass { vec![] } else { last_lines(events, LAST) },
     }
+}
+
+/// The lines of the table that begins at a place of a scenario file: to the next table, or the next blank line.
+fn source(text: &str, at: usize) -> String {
+    let Some(before) = text.get(..at) else { return String::new() };
+    let begin = before.rfind('\n').map_or(0, |n| n + 1);
+    let mut lines = text.get(begin..).unwrap_or_default().lines();
+    let first = lines.next();
+    let rest = lines.take_while(|line| !line.trim().is_empty() && !line.starts_with('['));
+    first.into_iter().chain(rest).collect::<Vec<_>>().join("\n")
 }
 
 /// The first cause that the device did not get over by itself.
@@ -119,4 +129,17 @@ pub fn report_recording(recording: &Recording, file: &str) -> Result<(Verdict, S
 
 fn words(errors: &crate::problem::FileErrors) -> String {
     errors.problems.iter().map(|p| format!("line {}: {}", p.line, p.message)).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source;
+
+    #[test]
+    fn source_of_an_expectation_is_its_whole_table() {
+        let text = "summary = 'x'\n[[expect]]\nboots = 1\nwithin = '2s'\n[[expect]]\nnever = 2\n\n# more\n";
+        assert_eq!(source(text, 14), "[[expect]]\nboots = 1\nwithin = '2s'");
+        assert_eq!(source(text, text.rfind("[[").expect("a table")), "[[expect]]\nnever = 2");
+        assert_eq!(source(text, 9999), "");
+    }
 }
