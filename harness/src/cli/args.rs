@@ -244,6 +244,9 @@ pub struct ServeArgs {
     /// A fault, several times for several: `reset-at:at=50%,count=3` (see docs/faults.md).
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,
+    /// Seed of everything that is left to chance.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// Arguments of `virtual`.

@@ -65,7 +65,13 @@ pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
             Some(Offer { version, bytes: bytes.into(), file_name, force: false })
         }
     };
-    let options = ServeOptions { listen: args.listen.clone(), advertised: args.advertise.clone(), offer, faults };
+    let options = ServeOptions {
+        listen: args.listen.clone(),
+        advertised: args.advertise.clone(),
+        offer,
+        faults,
+        seed: args.seed,
+    };
     let served = block_on(async {
         let shutdown = async {
             // Without a signal handler the server is ended by the signal itself.

@@ -221,6 +221,7 @@ impl Facts {
             ServerEvent::Request { .. }
             | ServerEvent::Response { .. }
             | ServerEvent::ConnectionClosed { .. }
+            | ServerEvent::Swallowing { .. }
             | ServerEvent::PlanChanged { .. } => {}
         }
     }

@@ -285,6 +285,7 @@ async fn on_board(
         advertised: Some(format!("http://{}:{}", config.host(), config.port)),
         in_flight: in_flight.clone(),
         clock: clock.clone(),
+        seed: config.seed,
         events,
     })
     .map_err(|e| e.to_string())?;

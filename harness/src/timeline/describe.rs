@@ -58,6 +58,7 @@ fn server(event: &ServerEvent) -> String {
         ServerEvent::Listening { port, address } if *port == address.port() => format!("listens on {address}"),
         ServerEvent::Listening { port, address } => format!("listens on port {port} ({address})"),
         ServerEvent::NotListening { port } => format!("port {port} is closed: connections get RST"),
+        ServerEvent::Swallowing { port } => format!("port {port} swallows connections: no SYN is answered"),
         ServerEvent::Accepted { connection, port, .. } => format!("connection {connection} on port {port}"),
         ServerEvent::Request { connection, method, path, body_bytes, .. } => {
             let body = if *body_bytes > 0 { format!(", {body_bytes} bytes of body") } else { String::new() };
