@@ -28,7 +28,7 @@ pub(super) fn list(args: &SelectArgs) -> Result<u8> {
         }
         let _ = writeln!(
             text,
-            "{:<28} {:>8}  {:<8} {}",
+            "{:<44} {:>8}  {:<8} {}",
             scenario.name,
             HumanDuration::from(scenario.device_time).to_string(),
             tags.join(","),
@@ -92,7 +92,10 @@ fn check_file(path: &Path, values: &Values) -> Result<()> {
     } else if has("nvs") && has("dialect") {
         firmware_file::parse(&shown, &text).map(drop).map_err(Into::into)
     } else {
-        scenario::parse(&scenario::name_of(path), &shown, &text, values).map(drop).map_err(Into::into)
+        for case in scenario::matrix::cases(&shown, &text)? {
+            scenario::parse(&scenario::name_of(path), &shown, &case.text, values)?;
+        }
+        Ok(())
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Header {
     pub made_by: String,
     /// Scenario file: path as named, and text with its templates filled in.
     pub scenario_path: String,
+    /// Which case of its matrix, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<String>,
     /// The scenario's text.
     pub scenario: String,
     /// Values of the scenario's templates.

@@ -10,6 +10,7 @@ fn header() -> Header {
         format: FORMAT,
         made_by: "brickproof test".to_owned(),
         scenario_path: "s.toml".to_owned(),
+        case: None,
         scenario: "summary = \"ünïcode\"\n".to_owned(),
         values: BTreeMap::from([("server.port".to_owned(), "8002".to_owned())]),
         board: "virtual".to_owned(),

@@ -7,7 +7,7 @@ mod select;
 
 pub use attached::{Restored, restore};
 pub use outcome::{report_recording, scenario_report};
-pub use select::{Selected, select};
+pub use select::{Selected, case_name, select};
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};

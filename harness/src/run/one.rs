@@ -161,6 +161,7 @@ fn execute(
         format: recording::FORMAT,
         made_by: made_by(),
         scenario_path: selected.path.clone(),
+        case: selected.case().map(str::to_owned),
         scenario: selected.text.clone(),
         values: values.0.clone(),
         board: config.board.name(),
@@ -171,11 +172,8 @@ fn execute(
         began_wall_ms: wall_ms(),
         warped: config.is_warped(),
     };
-    let name = if config.repeat > 1 {
-        format!("{}-{attempt}.jsonl", scenario.name)
-    } else {
-        format!("{}.jsonl", scenario.name)
-    };
+    let stem = file_stem(&scenario.name);
+    let name = if config.repeat > 1 { format!("{stem}-{attempt}.jsonl") } else { format!("{stem}.jsonl") };
     let path = config.folder.join(&name);
     let writer = recording::Writer::create(&path, &header).map_err(|e| e.to_string())?;
     let file = relative(&config.folder, &name);
@@ -202,6 +200,11 @@ fn execute(
         writer.finish(Footer { verdict: verdict.clone(), wall_ms }).map_err(|e| e.to_string())?;
         Ok((events, verdict, file))
     })
+}
+
+/// A scenario's name as a file's: a case may hold what no file name can.
+fn file_stem(name: &str) -> String {
+    name.chars().map(|c| if c.is_alphanumeric() || "-_.=,[]%".contains(c) { c } else { '_' }).collect()
 }
 
 /// Path of a recording, relative to the report folder two levels above the run's.

@@ -1,5 +1,6 @@
 //! From a timeline and its verdict to what reports show.
 
+use super::case_name;
 use crate::diagnose;
 use crate::judge;
 use crate::problem::place;
@@ -107,6 +108,7 @@ fn likely_cause(ran: &Ran<'_>, events: &[Event]) -> Option<Cause> {
 pub fn report_recording(recording: &Recording, file: &str) -> Result<(Verdict, ScenarioReport), String> {
     let header = &recording.header;
     let name = scenario::name_of(std::path::Path::new(&header.scenario_path));
+    let name = case_name(&name, header.case.as_deref());
     let values = Values(header.values.clone());
     let scenario = scenario::parse(&name, &header.scenario_path, &header.scenario, &values)
         .map_err(|e| format!("the recorded scenario is not read by this version: {}", words(&e)))?;

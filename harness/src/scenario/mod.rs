@@ -4,6 +4,7 @@
 
 mod check;
 pub mod embedded;
+pub mod matrix;
 pub mod model;
 mod raw;
 pub mod values;

@@ -25,6 +25,11 @@ pub(super) struct RawScenario {
     /// What the board must be able to do.
     #[serde(default)]
     pub(super) requires: Vec<Capability>,
+    /// Lists of values: each combination is a scenario of its own, with its values where `"{matrix.NAME}"` stands. A list is
+    /// an array, or a table with a name for each value.
+    #[serde(default, rename = "matrix")]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub(super) _matrix: toml::Table,
     /// The images.
     pub(super) image: RawImages,
     /// What the device knows before its first boot: keys of the firmware file's `[nvs]`.
