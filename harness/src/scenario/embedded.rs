@@ -20,6 +20,17 @@ pub const SCENARIOS: &[(&str, &str)] = files![
     "truncated-image",
     "server-error-then-recovers",
     "server-flaps",
+    "bad-answers",
+    "harmless-answers",
+    "meaningless-answers",
+    "redirect-loop",
+    "bad-connections",
+    "port-goes-and-comes",
+    "bad-downloads",
+    "odd-downloads",
+    "bad-firmware-url",
+    "retry-counts",
+    "power-cut-in-download",
 ];
 
 #[cfg(test)]
