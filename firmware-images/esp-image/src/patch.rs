@@ -260,7 +260,7 @@ mod tests {
     use crate::verify::{Demands, Verifier};
 
     fn verifies(bytes: &[u8]) -> bool {
-        let mut verifier = Verifier::new(Demands { chip: ChipId::Esp32S3, revision: 0, limit: u32::MAX });
+        let mut verifier = Verifier::new(Demands { chip: Some(ChipId::Esp32S3), revision: Some(0), limit: u32::MAX });
         verifier.feed(bytes, |_| {}).is_ok() && verifier.is_done()
     }
 

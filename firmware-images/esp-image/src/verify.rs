@@ -76,10 +76,10 @@ pub enum ImageError {
 /// What the chip asks of an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Demands {
-    /// The chip.
-    pub chip: ChipId,
-    /// Its revision as major * 100 + minor.
-    pub revision: u16,
+    /// The chip; any, where none is named.
+    pub chip: Option<ChipId>,
+    /// Its revision as major * 100 + minor; any, where none is named.
+    pub revision: Option<u16>,
     /// Size of the partition.
     pub limit: u32,
 }
@@ -256,13 +256,15 @@ impl Verifier {
         bytes.copy_from_slice(&self.buffer[..HEADER_LEN]);
         let header = ImageHeader::parse(&bytes);
         self.pass(&bytes);
-        let expected = self.demands.chip.image_id();
-        if header.chip_id != expected {
+        if let Some(expected) = self.demands.chip.map(ChipId::image_id)
+            && header.chip_id != expected
+        {
             return Err(ImageError::Chip { found: header.chip_id, expected });
         }
-        let revision = self.demands.revision;
         // A maximum of 0 stands in images made before the field existed.
-        if revision < header.min_revision || (header.max_revision != 0 && revision > header.max_revision) {
+        if let Some(revision) = self.demands.revision
+            && (revision < header.min_revision || (header.max_revision != 0 && revision > header.max_revision))
+        {
             return Err(ImageError::Revision { found: revision, min: header.min_revision, max: header.max_revision });
         }
         if header.segment_count > MAX_SEGMENTS {
@@ -334,7 +336,7 @@ mod tests {
     use crate::build::AppImage;
 
     fn demands() -> Demands {
-        Demands { chip: ChipId::Esp32C3, revision: 3, limit: 0x18_0000 }
+        Demands { chip: Some(ChipId::Esp32C3), revision: Some(3), limit: 0x18_0000 }
     }
 
     fn image() -> Vec<u8> {

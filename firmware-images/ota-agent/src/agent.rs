@@ -5,10 +5,11 @@ use core::convert::Infallible;
 use esp_image::record::ProfileRecord;
 
 use crate::answer::{Answer, Value};
-use crate::check::check;
+use crate::check::{CheckFailed, check};
+use crate::defect::Defect;
 use crate::download::upgrade;
 use crate::log::{error, info, warning};
-use crate::platform::{Link, Nvs, Parts, Platform, Restart, System};
+use crate::platform::{Console as _, Link, Nvs, Parts, Platform, Restart, System};
 use crate::profile::{self, AfterFailedUpgrade, Profile};
 use crate::slots::Slots;
 use crate::url;
@@ -50,6 +51,20 @@ pub async fn run<P: Parts>(platform: &mut Platform<P>, app: &App<'_>) -> Infalli
         );
         return idle(platform).await;
     };
+    let profile = &match Defect::of_parameters(app.profile.parameters()) {
+        Ok(defect) => profile.with(defect),
+        Err(unknown) => {
+            error!(platform.console, "ota_agent", "Unknown parameter \"{}\": this firmware does nothing", unknown);
+            return idle(platform).await;
+        }
+    };
+    if profile.has(Defect::CrashesAtStart) {
+        return crash(platform).await;
+    }
+    if profile.has(Defect::HangsAtStart) {
+        // Nothing feeds the watchdog any more.
+        return core::future::pending().await;
+    }
     let slots = match Slots::read(&mut platform.flash, platform.system.running_offset()).await {
         Ok(slots) => slots,
         Err(e) => {
@@ -65,6 +80,13 @@ pub async fn run<P: Parts>(platform: &mut Platform<P>, app: &App<'_>) -> Infalli
         slots.running.offset,
         profile.name
     );
+    if profile.has(Defect::ConfirmsTooEarly) {
+        confirm(platform, profile, &slots).await;
+    }
+    if profile.has(Defect::LosesNetwork) {
+        warning!(platform.console, "wifi", "No AP found, waiting");
+        return idle(platform).await;
+    }
     let ip = platform.link.up().await;
     info!(platform.console, "wifi", "Got IP: {}", ip);
     info!(platform.console, "Ota", "Current version: {}", app.version);
@@ -87,6 +109,7 @@ async fn check_for_update<P: Parts>(
     slots: &Slots,
 ) -> Outcome {
     let mut failures = 0;
+    let mut stuck_client = false;
     loop {
         let mut buffer = [0; url::MAX];
         let configured = match platform.nvs.get_str("wifi", "ota_url", &mut buffer).await {
@@ -100,27 +123,53 @@ async fn check_for_update<P: Parts>(
         let answer = if configured.len() < SHORTEST_URL {
             error!(platform.console, "Ota", "Check version URL is not properly set");
             None
+        } else if stuck_client {
+            error!(platform.console, "HTTP_CLIENT", "Connection is already open");
+            None
         } else {
-            check(platform, app, profile, configured).await.ok()
+            match check(platform, app, profile, configured).await {
+                Ok(answer) => Some(answer),
+                Err(CheckFailed::Crash) => match crash(platform).await {},
+                Err(CheckFailed::Failed) => None,
+            }
         };
         if let Some(answer) = answer {
             return act(platform, app, profile, slots, &answer).await;
         }
-        failures += 1;
-        if failures >= profile.attempts {
+        stuck_client = profile.has(Defect::SecondAttemptFails);
+        if profile.has(Defect::ForgetsSettings) && platform.nvs.set_str("wifi", "ota_url", "").await.is_err() {
+            error!(platform.console, "Settings", "Failed to store wifi/ota_url");
+        }
+        if profile.has(Defect::RestartsOnFailure) {
+            return Outcome::Restart;
+        }
+        failures = if profile.has(Defect::CounterStuck) { 1 } else { failures + 1 };
+        let last = match profile.defect {
+            Some(Defect::GivesUpAfterOne) => 1,
+            Some(Defect::StopsOneEarly) => profile.attempts - 1,
+            _ => profile.attempts,
+        };
+        if failures >= last {
             error!(platform.console, "Application", "Too many retries, exit version check");
             return Outcome::GoOn;
         }
         let seconds = profile.delay.seconds(failures);
-        warning!(
-            platform.console,
-            "Application",
-            "Check new version failed, retry in {} seconds ({}/{})",
-            seconds,
-            failures,
-            profile.attempts
-        );
-        pause(&mut platform.system, &mut platform.delay, seconds.saturating_mul(1000)).await;
+        if !profile.has(Defect::SilentRetries) {
+            warning!(
+                platform.console,
+                "Application",
+                "Check new version failed, retry in {} seconds ({}/{})",
+                seconds,
+                failures,
+                profile.attempts.min(10)
+            );
+        }
+        let ms = match profile.defect {
+            Some(Defect::NoDelay) => 0,
+            Some(Defect::DelayInMilliseconds) => seconds,
+            _ => seconds.saturating_mul(1000),
+        };
+        pause(&mut platform.system, &mut platform.delay, ms).await;
     }
 }
 
@@ -142,7 +191,11 @@ async fn act<P: Parts>(
         }
     }
     let offered = answer.version.as_deref().unwrap_or("");
-    let wanted = answer.force || is_newer(offered, app.version);
+    let wanted = match profile.defect {
+        Some(Defect::ReinstallsSameVersion) => !is_newer(app.version, offered),
+        Some(Defect::InstallsOlder) => offered != app.version,
+        _ => answer.force || is_newer(offered, app.version),
+    };
     let url = answer.url.as_deref().filter(|url| !url.is_empty());
     if let (true, Some(url)) = (wanted, url) {
         info!(platform.console, "Ota", "New version available: {}", offered);
@@ -164,12 +217,15 @@ async fn act<P: Parts>(
     } else {
         info!(platform.console, "Ota", "Current is the latest version");
     }
-    confirm(platform, slots).await;
+    confirm(platform, profile, slots).await;
     Outcome::GoOn
 }
 
 /// A good check proves the running image: its rollback is cancelled.
-async fn confirm<P: Parts>(platform: &mut Platform<P>, slots: &Slots) {
+async fn confirm<P: Parts>(platform: &mut Platform<P>, profile: &Profile, slots: &Slots) {
+    if profile.has(Defect::NeverConfirms) {
+        return;
+    }
     if slots.is_factory() {
         info!(platform.console, "Ota", "Running from factory partition, skipping");
         return;
@@ -182,6 +238,12 @@ async fn confirm<P: Parts>(platform: &mut Platform<P>, slots: &Slots) {
         Ok(false) => {}
         Err(e) => error!(platform.console, "Ota", "Failed to read otadata: {:?}", e),
     }
+}
+
+/// What ESP-IDF prints when it aborts, and its restart. A defect's crash: the firmware itself has none.
+async fn crash<P: Parts>(platform: &mut Platform<P>) -> Infallible {
+    platform.console.write(b"\r\nabort() was called at PC 0x4200a3c6 on core 0\r\n\r\nRebooting...\r\n").await;
+    platform.restart.restart().await
 }
 
 /// Normal operation: the assistant would listen; this one says that it lives.

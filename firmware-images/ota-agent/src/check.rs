@@ -6,6 +6,7 @@ use heapless::String;
 
 use crate::agent::App;
 use crate::answer::{self, Answer};
+use crate::defect::Defect;
 use crate::error::EspError;
 use crate::http::{self, Failure, Io, Request};
 use crate::log::{error, info};
@@ -17,7 +18,12 @@ use crate::url::Url;
 const ANSWER: usize = 4096;
 
 /// The attempt failed; the console says why.
-pub(crate) struct CheckFailed;
+pub(crate) enum CheckFailed {
+    /// There is no answer that could be used.
+    Failed,
+    /// A defect made the firmware crash over it.
+    Crash,
+}
 
 /// Asks the server once.
 pub(crate) async fn check<P: Parts>(
@@ -32,18 +38,22 @@ pub(crate) async fn check<P: Parts>(
         LogStyle::HttpClient => "HttpClient",
     };
     info!(*console, tag, "Opening HTTP connection to {}", url);
-    let Ok(url) = Url::parse(url) else {
+    let Ok(mut url) = Url::parse(url) else {
         error!(*console, "HTTP_CLIENT", "Error parse url {}", url);
         open_failed(console, profile, Failure { error: EspError::InvalidArg, errno: None }).await;
-        return Err(CheckFailed);
+        return Err(CheckFailed::Failed);
     };
+    if profile.has(Defect::DropsPort) {
+        url.port = 80;
+    }
     let mac = system.mac();
     let mut headers = String::<512>::new();
     let mut body = String::<512>::new();
     let written = write!(
         headers,
-        "Device-Id: {}\r\nClient-Id: {}\r\nUser-Agent: {}/{}\r\nAccept-Language: en-US\r\n\
+        "{}{}\r\nClient-Id: {}\r\nUser-Agent: {}/{}\r\nAccept-Language: en-US\r\n\
          Content-Type: application/json\r\nActivation-Version: 1\r\n",
+        if profile.has(Defect::NoDeviceId) { "X-Unused: " } else { "Device-Id: " },
         Mac(mac),
         ClientId(mac),
         system.chip(),
@@ -66,7 +76,7 @@ pub(crate) async fn check<P: Parts>(
     });
     if written.is_err() {
         error!(*console, "Ota", "The request does not fit its buffer");
-        return Err(CheckFailed);
+        return Err(CheckFailed::Failed);
     }
     let mut io = Io { console, system, delay, profile };
     let request = Request { method: "POST", headers: &headers, body: body.as_bytes() };
@@ -74,22 +84,28 @@ pub(crate) async fn check<P: Parts>(
         Ok(response) => response,
         Err(failure) => {
             open_failed(io.console, profile, failure).await;
-            return Err(CheckFailed);
+            return Err(CheckFailed::Failed);
         }
     };
     if response.status != 200 {
         error!(*io.console, "Ota", "Failed to check version, status code: {}", response.status);
-        return Err(CheckFailed);
+        if profile.has(Defect::LeaksSocket) {
+            core::mem::forget(response);
+        }
+        return Err(CheckFailed::Failed);
     }
     let mut buffer = [0; ANSWER];
     let length = match response.read_all(&mut io, &mut buffer).await {
         Ok(length) => length,
         Err(failure) => {
             error!(*io.console, "Ota", "Failed to read the answer: {}", failure.error.name());
-            return Err(CheckFailed);
+            return Err(CheckFailed::Failed);
         }
     };
-    answer::parse(&buffer[..length]).map_err(|_| CheckFailed).or_else_log(io.console).await
+    if profile.has(Defect::CrashesOnHtml) && buffer.first() == Some(&b'<') {
+        return Err(CheckFailed::Crash);
+    }
+    answer::parse(&buffer[..length]).map_err(|_| CheckFailed::Failed).or_else_log(io.console).await
 }
 
 /// Says that the answer is no JSON, where it is not.

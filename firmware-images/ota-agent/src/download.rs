@@ -6,6 +6,7 @@ use esp_image::descriptor::{self, AppDescriptor};
 use esp_image::partition::Partition;
 use esp_image::verify::{Demands, ImageError, Verifier};
 
+use crate::defect::Defect;
 use crate::error::EspError;
 use crate::http::{self, Io, Request};
 use crate::log::{error, info};
@@ -35,6 +36,10 @@ pub(crate) async fn upgrade<P: Parts>(
         error!(*console, "Ota", "Failed to get update partition");
         return Err(UpgradeFailed);
     };
+    let (slot, target) = match (profile.has(Defect::WritesRunningSlot), slots.running.ota_slot()) {
+        (true, Some(running)) => (running, slots.running),
+        _ => (slot, target),
+    };
     info!(*console, "Ota", "Writing to partition {} at offset 0x{:x}", target.label(), target.offset);
     let Ok(url) = Url::parse(url) else {
         error!(*console, "Ota", "Failed to open HTTP connection: {}", EspError::InvalidArg.name());
@@ -49,7 +54,7 @@ pub(crate) async fn upgrade<P: Parts>(
             return Err(UpgradeFailed);
         }
     };
-    if response.status != 200 {
+    if response.status != 200 && !profile.has(Defect::IgnoresStatus) {
         error!(*io.console, "Ota", "Failed to get firmware, status code: {}", response.status);
         return Err(UpgradeFailed);
     }
@@ -60,13 +65,14 @@ pub(crate) async fn upgrade<P: Parts>(
             return Err(UpgradeFailed);
         }
     };
-    if total > u64::from(target.size) {
+    if total > u64::from(target.size) && !profile.has(Defect::IgnoresSize) {
         error!(*io.console, "Ota", "Image of {} bytes does not fit: {}", total, EspError::InvalidSize.name());
         return Err(UpgradeFailed);
     }
 
     let mut write = Writer::new(target, total, io.console.uptime_ms());
-    let mut header = Verifier::new(demands(io.system, &target));
+    let demanded = demands(io.system, profile, &target);
+    let mut header = Verifier::new(demanded);
     let mut block = [0u8; BLOCK];
     let mut filled = 0;
     loop {
@@ -81,7 +87,10 @@ pub(crate) async fn upgrade<P: Parts>(
         write.received += n as u64;
         if filled == BLOCK || (n == 0 && filled > 0) {
             if write.written == 0 {
-                check_begin(io.console, &mut header, &block[..filled]).await?;
+                check_begin(io.console, profile, &mut header, &block[..filled]).await?;
+                if profile.has(Defect::SelectsTooEarly) && slots.select(flash, slot).await.is_err() {
+                    return Err(UpgradeFailed);
+                }
             }
             write.block(flash, io.console, &block[..filled]).await?;
             filled = 0;
@@ -93,9 +102,9 @@ pub(crate) async fn upgrade<P: Parts>(
     }
 
     if profile.verify {
-        verify(flash, io.console, demands(io.system, &target), &target).await?;
+        verify(flash, io.console, demanded, &target).await?;
     }
-    if slots.select(flash, slot).await.is_err() {
+    if !profile.has(Defect::SelectsTooEarly) && slots.select(flash, slot).await.is_err() {
         error!(*io.console, "Ota", "Failed to set boot partition: {}", EspError::OtaSelectInfoInvalid.name());
         return Err(UpgradeFailed);
     }
@@ -103,12 +112,21 @@ pub(crate) async fn upgrade<P: Parts>(
     Ok(())
 }
 
-fn demands(system: &impl System, target: &Partition) -> Demands {
-    Demands { chip: system.chip(), revision: system.revision(), limit: target.size }
+fn demands(system: &impl System, profile: &Profile, target: &Partition) -> Demands {
+    Demands {
+        chip: (!profile.has(Defect::IgnoresChip)).then(|| system.chip()),
+        revision: (!profile.has(Defect::IgnoresRevision)).then(|| system.revision()),
+        limit: target.size,
+    }
 }
 
 /// The first block tells whether this is an application image for this chip: nothing is written before.
-async fn check_begin(console: &mut impl Console, header: &mut Verifier, block: &[u8]) -> Result<(), UpgradeFailed> {
+async fn check_begin(
+    console: &mut impl Console,
+    profile: &Profile,
+    header: &mut Verifier,
+    block: &[u8],
+) -> Result<(), UpgradeFailed> {
     if let Err(e) = header.feed(block, |_| {}) {
         refuse(console, e).await;
         return Err(UpgradeFailed);
@@ -122,6 +140,7 @@ async fn check_begin(console: &mut impl Console, header: &mut Verifier, block: &
             info!(*console, "Ota", "New firmware version: {}", new.version());
             Ok(())
         }
+        None if profile.has(Defect::AcceptsMergedImage) => Ok(()),
         None => {
             error!(*console, "esp_ota_ops", "New image has no application descriptor: is this a merged image?");
             error!(*console, "Ota", "Image validation failed, image is corrupted");

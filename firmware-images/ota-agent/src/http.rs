@@ -7,6 +7,7 @@ use embedded_io_async::{Read, Write};
 use embedded_nal_async::{AddrType, Dns, TcpConnect};
 use heapless::String;
 
+use crate::defect::Defect;
 use crate::error::{EspError, strerror};
 use crate::log::error;
 use crate::platform::{Console, Errno, System};
@@ -122,6 +123,9 @@ where
         followed += 1;
         let location = response.location.as_deref().ok_or(Failure::new(EspError::InvalidResponse))?;
         url = url.join(location).map_err(|_| Failure::new(EspError::InvalidArg))?;
+        if io.profile.has(Defect::DropsPortOnRedirect) {
+            url.port = 80;
+        }
     }
 }
 
@@ -306,6 +310,7 @@ where
                 Ok(Ok(0)) => return Err(Failure::new(EspError::HttpConnectionClosed)),
                 Ok(Ok(n)) => self.end += n,
                 Ok(Err(e)) => return Err(Failure::socket(EspError::HttpFetchHeader, &e)),
+                Err(_) if io.profile.has(Defect::WaitsForEverForHead) => {}
                 Err(_) if begun => return Err(Failure::new(EspError::HttpFetchHeader)),
                 Err(_) => return Err(Failure::new(EspError::HttpEagain)),
             }
@@ -333,6 +338,10 @@ where
                 Framing::Length(left) => {
                     let want = into.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                     let n = self.raw(io, &mut into[..want]).await?;
+                    if n == 0 && io.profile.has(Defect::EarlyEndIsTheEnd) {
+                        self.framing = Framing::Done;
+                        return Ok(0);
+                    }
                     if n == 0 {
                         return Err(Failure::new(EspError::HttpIncompleteData));
                     }
@@ -396,7 +405,12 @@ where
             return Ok(n);
         }
         let read = self.connection.read(into);
-        match at_most(io.system, io.delay, io.profile.read_timeout_ms, read).await {
+        let limit = match io.profile.defect {
+            Some(Defect::WaitsForEverForBody) => u32::MAX,
+            _ => io.profile.read_timeout_ms,
+        };
+        io.system.poll_busily(io.profile.has(Defect::StarvesWatchdog));
+        match at_most(io.system, io.delay, limit, read).await {
             Ok(Ok(n)) => Ok(n),
             Ok(Err(e)) => Err(Failure::socket(EspError::HttpIncompleteData, &e)),
             Err(_) => Err(Failure::new(EspError::HttpReadTimeout)),

@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod answer;
+pub mod defect;
 pub mod error;
 pub mod http;
 pub mod platform;

@@ -58,6 +58,9 @@ pub trait System {
     fn running_offset(&self) -> u32;
     /// Feeds the watchdog; a hang is what never calls it.
     fn feed_watchdog(&mut self);
+    /// From here on the task polls in place of waiting (or waits again): while it polls, the idle task does not run, and
+    /// nothing feeds the task watchdog. Only a defect polls.
+    fn poll_busily(&mut self, polls: bool);
 }
 
 /// Restarting: the future never completes.

@@ -1,5 +1,7 @@
 //! Profiles: every decision that firmware versions (or defects) differ in, as data.
 
+use crate::defect::Defect;
+
 /// The wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DelayLaw {
@@ -61,6 +63,31 @@ pub struct Profile {
     pub log: LogStyle,
     /// Redirects followed at most (`max_redirection_count`).
     pub redirects: u32,
+    /// The wrong decision of a mutant.
+    pub defect: Option<Defect>,
+}
+
+impl Profile {
+    /// True where this decision is the wrong one.
+    #[must_use]
+    pub fn has(&self, defect: Defect) -> bool {
+        self.defect == Some(defect)
+    }
+
+    /// The profile with a defect.
+    #[must_use]
+    pub fn with(self, defect: Option<Defect>) -> Self {
+        let decided = match defect {
+            Some(Defect::NeverStops) => Self { attempts: u32::MAX, ..self },
+            Some(Defect::RedirectsForEver) => Self { redirects: u32::MAX, ..self },
+            Some(Defect::ShortReadTimeout) => Self { read_timeout_ms: self.read_timeout_ms / 100, ..self },
+            Some(Defect::SkipsVerification) => Self { verify: false, ..self },
+            Some(Defect::GoesOnAfterFailedUpgrade) => Self { after_failed_upgrade: AfterFailedUpgrade::GoOn, ..self },
+            Some(Defect::DelayNeverDoubles) => Self { delay: DelayLaw::Constant(self.delay.seconds(1)), ..self },
+            _ => self,
+        };
+        Self { defect, ..decided }
+    }
 }
 
 /// Version 1.5.9 of the public firmware: ten attempts, 60 s apart.
@@ -74,6 +101,7 @@ pub const XIAOZHI_1_5_9: Profile = Profile {
     after_failed_upgrade: AfterFailedUpgrade::Restart(3),
     log: LogStyle::EspHttp,
     redirects: 10,
+    defect: None,
 };
 
 /// Version 1.6: ten attempts, from 10 s doubling.

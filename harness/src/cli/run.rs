@@ -83,6 +83,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         } else {
             Interrupt::on_signals().map_err(|e| miette!("cannot watch for SIGTERM: {e}"))?
         },
+        mutant: None,
         line_through: None,
     };
     let mut shown = progress::Shown::new(args.quiet, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));

@@ -39,7 +39,7 @@ pub fn read_application(bytes: &[u8], what: &str) -> Result<Application, ImageEr
     let id = facts.header.chip_id;
     let chip = ChipId::from_image_id(id).ok_or_else(|| ImageError::UnknownChip { what: what.to_owned(), id })?;
     // Any chip revision that the image takes, and any partition: this looks at the image alone.
-    let demands = Demands { chip, revision: facts.header.min_revision, limit: u32::MAX };
+    let demands = Demands { chip: Some(chip), revision: Some(facts.header.min_revision), limit: u32::MAX };
     let mut verifier = Verifier::new(demands);
     verifier
         .feed(bytes, |_| {})

@@ -28,7 +28,7 @@ fn scenario(kind: ExpectationKind, within: Option<u64>) -> Scenario {
         source: Source { path: String::new(), text: String::new() },
         requires: BTreeSet::new(),
         device_time: Duration::from_secs(60),
-        image: Images { flash: "1".to_owned(), offer: None },
+        image: Images { flash: "1".to_owned(), offer: None, offer_defect: None },
         provision: BTreeMap::new(),
         faults: vec![],
         steps: vec![],

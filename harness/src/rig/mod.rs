@@ -1,8 +1,10 @@
 //! The rig: a board and an OTA server behind the engine's trait.
 
+mod images;
 mod interrupt;
 pub mod preflight;
 
+pub use images::RunImages;
 pub use interrupt::Interrupt;
 
 use std::net::Ipv4Addr;
@@ -22,7 +24,6 @@ use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::console::MASK;
 use crate::engine::{Incoming, Rig, RigError};
 use crate::firmware_file::FirmwareFile;
-use crate::image::Catalogue;
 use crate::scenario::model::{Scenario, StepAction, Template};
 use crate::timeline::{Action, RigEvent};
 
@@ -50,7 +51,9 @@ pub struct BoardRig<'r> {
     /// What the server tells.
     pub server_events: UnboundedReceiver<Stamped>,
     /// Images.
-    pub catalogue: &'r Catalogue,
+    pub images: RunImages<'r>,
+    /// The scenario: what it serves may carry a defect.
+    pub scenario: &'r Scenario,
     /// The firmware file: NVS keys.
     pub firmware: &'r FirmwareFile,
     /// Values that must not be shown: Wi-Fi credentials of a real board.
@@ -84,7 +87,7 @@ impl BoardRig<'_> {
         let offer = match version {
             None => None,
             Some(version) => {
-                let image = self.catalogue.application(version, self.chip).map_err(Self::error)?;
+                let image = self.images.served(version, self.scenario).map_err(Self::error)?;
                 let version = image.version().to_owned();
                 Some(Offer {
                     file_name: format!("{}.bin", image.entry.name),
@@ -175,8 +178,8 @@ impl Rig for BoardRig<'_> {
     async fn start(&mut self, scenario: &Scenario) -> Result<Vec<Action>, RigError> {
         let mut actions = vec![self.offer(scenario.image.offer.as_deref()).await?];
         actions.push(self.set_faults(&scenario.faults).await?);
-        let app = self.catalogue.application(&scenario.image.flash, self.chip).map_err(Self::error)?;
-        let layout = self.catalogue.layout(&app).map_err(Self::error)?;
+        let app = self.images.flashed(&scenario.image.flash).map_err(Self::error)?;
+        let layout = self.images.catalogue.layout(&app).map_err(Self::error)?;
         let nvs = *layout
             .nvs()
             .ok_or_else(|| RigError(format!("the partition table of image `{}` has no NVS partition", app.name())))?;

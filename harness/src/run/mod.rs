@@ -24,8 +24,9 @@ use crate::board::port::DEFAULT_BAUD;
 use crate::board::reset::ResetMethod;
 use crate::firmware_file::FirmwareFile;
 use crate::image::Catalogue;
+use crate::mutant::Mutant;
 use crate::report::model::{self, Report, ScenarioReport};
-use crate::rig::Interrupt;
+use crate::rig::{Interrupt, RunImages};
 use crate::safekeeping::Store;
 
 /// The network that the virtual board believes itself in: the addresses of the case that the project began with.
@@ -94,6 +95,8 @@ pub struct RunConfig {
     pub safekeeping: Option<Store>,
     /// Ends the run early.
     pub interrupt: Interrupt,
+    /// The mutant that is tried in place of the sound firmware.
+    pub mutant: Option<Mutant>,
     /// Puts something between a virtual board's port and the harness, which opens the path returned: a line that delays
     /// its bytes, as a test does.
     pub line_through: Option<fn(&Path) -> PathBuf>,
@@ -122,8 +125,15 @@ impl RunConfig {
             credentials: Vec::new(),
             safekeeping: None,
             interrupt: Interrupt::never(),
+            mutant: None,
             line_through: None,
         }
+    }
+
+    /// The images that it uses.
+    #[must_use]
+    pub fn images(&self) -> RunImages<'_> {
+        RunImages { catalogue: &self.catalogue, chip: self.chip, mutant: self.mutant.as_ref() }
     }
 
     /// This host's address, as the device sees it.

@@ -131,7 +131,7 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
 
 /// What stands where on flash when the scenario begins.
 fn layout(config: &RunConfig, scenario: &Scenario) -> Result<Layout, ImageError> {
-    config.catalogue.layout(&config.catalogue.application(&scenario.image.flash, config.chip)?)
+    config.catalogue.layout(&config.images().flashed(&scenario.image.flash)?)
 }
 
 /// What a run leaves: its events, its verdict, its recording.
@@ -303,7 +303,8 @@ async fn on_board(
         chip: config.chip,
         server: Some(server),
         server_events,
-        catalogue: &config.catalogue,
+        images: config.images(),
+        scenario,
         firmware: &config.firmware,
         credentials: config.credentials.clone(),
         interrupt: config.interrupt.clone(),

@@ -14,7 +14,7 @@ use super::model::{
     Anchor, Count, Expectation, ExpectationKind, Images, Pattern, Scenario, Source, Step, StepAction, Template, Wait,
     Window,
 };
-use super::raw::{RawExpect, RawPattern, RawScenario, RawStep};
+use super::raw::{RawExpect, RawImages, RawPattern, RawScenario, RawStep};
 use super::values::{Values, delay_law};
 use crate::problem::{Problems, meant, suggestion};
 
@@ -45,7 +45,7 @@ impl Checker<'_, '_> {
             source,
             requires: raw.requires.into_iter().collect(),
             device_time: raw.device_time.get(),
-            image: Images { flash: raw.image.flash, offer: raw.image.offer },
+            image: self.images(raw.image),
             provision,
             faults,
             steps: steps.into_iter().collect::<Option<_>>()?,
@@ -62,6 +62,18 @@ impl Checker<'_, '_> {
             self.problems.add(span, message, help);
             String::new()
         })
+    }
+
+    fn images(&mut self, raw: RawImages) -> Images {
+        let offer_defect = raw.offer_defect.map(|defect| {
+            if ota_agent::defect::Defect::find(defect.get_ref()).is_none() {
+                let known: Vec<&str> = ota_agent::defect::ALL.iter().map(|(name, _)| *name).collect();
+                let message = format!("the reference firmware has no defect `{}`", defect.get_ref());
+                self.problems.add(defect.span(), message, suggestion(defect.get_ref(), &known));
+            }
+            defect.into_inner()
+        });
+        Images { flash: raw.flash, offer: raw.offer, offer_defect }
     }
 
     fn faults(&mut self, rules: Vec<Spanned<FaultRule>>) -> Vec<FaultRule> {

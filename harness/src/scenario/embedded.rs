@@ -31,6 +31,12 @@ pub const SCENARIOS: &[(&str, &str)] = files![
     "bad-firmware-url",
     "retry-counts",
     "power-cut-in-download",
+    "bad-new-version",
+    "new-version-loses-its-server",
+    "new-version-loses-its-network",
+    "older-version-offered",
+    "redirect-once",
+    "image-too-large",
 ];
 
 #[cfg(test)]

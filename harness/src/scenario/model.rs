@@ -71,6 +71,8 @@ pub struct Images {
     pub flash: String,
     /// What the server offers from the start, if anything.
     pub offer: Option<String>,
+    /// The defect that what it offers carries: a new version that is no good.
+    pub offer_defect: Option<String>,
 }
 
 /// A string with `{server.host}`, `{server.port}`, `{server.url}`, `{firmware.max_attempts}` and the like in it,

@@ -58,6 +58,10 @@ pub(super) struct RawImages {
     /// What the server offers from the start.
     #[serde(default)]
     pub(super) offer: Option<String>,
+    /// The defect that what it offers carries (reference firmware only): a new version that is no good.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) offer_defect: Option<Spanned<String>>,
 }
 
 /// A step: its actions in the order of this list, then its wait.
