@@ -198,6 +198,19 @@ pub fn with_secure_version(bytes: &[u8], version: u32) -> Result<Vec<u8>, PatchE
     })
 }
 
+/// The image without its application descriptor (and what stands behind it in the descriptor's section): sound to a
+/// bootloader, and no application, as the bootloader at the begin of a merged image is.
+///
+/// # Errors
+///
+/// See [`PatchError`].
+pub fn without_descriptor(bytes: &[u8]) -> Result<Vec<u8>, PatchError> {
+    patched(bytes, |image, _| {
+        image[descriptor::OFFSET..crate::record::PROFILE_OFFSET + crate::record::LEN].fill(0);
+        Ok(())
+    })
+}
+
 /// The image with another profile in its profile record.
 ///
 /// # Errors

@@ -46,8 +46,6 @@ pub enum Defect {
     EarlyEndIsTheEnd,
     /// A crawling download does not feed the watchdog.
     StarvesWatchdog,
-    /// The status code of a download is not looked at: an error page is written.
-    IgnoresStatus,
     /// What was written is selected unverified.
     SkipsVerification,
     /// An image for another chip is taken.
@@ -106,7 +104,6 @@ pub const ALL: &[(&str, Defect)] = &[
     ("short-read-timeout", Defect::ShortReadTimeout),
     ("early-end-is-the-end", Defect::EarlyEndIsTheEnd),
     ("starves-watchdog", Defect::StarvesWatchdog),
-    ("ignores-status", Defect::IgnoresStatus),
     ("skips-verification", Defect::SkipsVerification),
     ("ignores-chip", Defect::IgnoresChip),
     ("ignores-revision", Defect::IgnoresRevision),

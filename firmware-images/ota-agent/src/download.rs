@@ -54,7 +54,7 @@ pub(crate) async fn upgrade<P: Parts>(
             return Err(UpgradeFailed);
         }
     };
-    if response.status != 200 && !profile.has(Defect::IgnoresStatus) {
+    if response.status != 200 {
         error!(*io.console, "Ota", "Failed to get firmware, status code: {}", response.status);
         return Err(UpgradeFailed);
     }

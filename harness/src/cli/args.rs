@@ -51,6 +51,8 @@ pub enum When {
 pub enum Command {
     /// Runs scenarios on a board and reports.
     Run(RunArgs),
+    /// Runs scenarios on mutants of the reference firmware: does the suite notice each defect?
+    Matrix(MatrixArgs),
     /// Lists scenarios with their tags and device time.
     List(SelectArgs),
     /// Checks scenario, firmware and dialect files, and does nothing else.
@@ -142,6 +144,32 @@ pub struct RunArgs {
     /// Seed of everything random in the run.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Prints no progress.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Arguments of `matrix`.
+#[derive(Clone, Debug, Args)]
+pub struct MatrixArgs {
+    /// Which scenarios.
+    #[command(flatten)]
+    pub select: SelectArgs,
+    /// Only this mutant (may be given several times).
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Vec<String>,
+    /// Runs each mutant only on the scenarios that its file names.
+    #[arg(long)]
+    pub named_only: bool,
+    /// Chip of the virtual board.
+    #[arg(long, value_name = "CHIP")]
+    pub chip: Option<String>,
+    /// Folder for recordings and the matrix.
+    #[arg(long, value_name = "DIR", default_value = "brickproof-matrix")]
+    pub report: PathBuf,
+    /// Runs so many scenarios at once; the number of processors when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
     /// Prints no progress.
     #[arg(short, long)]
     pub quiet: bool,
@@ -346,6 +374,8 @@ pub enum SchemaOf {
     Scenario,
     /// Firmware files.
     Firmware,
+    /// Mutant files.
+    Mutant,
     /// Dialect files.
     Dialect,
 }

@@ -89,6 +89,8 @@ fn check_file(path: &Path, values: &Values) -> Result<()> {
     let has = |key: &str| table.as_ref().is_some_and(|t| t.contains_key(key));
     if has("rule") || has("extends") {
         crate::dialect::parse(&shown, &text).map(drop).map_err(Into::into)
+    } else if has("defect") && has("carrier") {
+        crate::mutant::parse(&scenario::name_of(path), &shown, &text).map(drop).map_err(Into::into)
     } else if has("nvs") && has("dialect") {
         firmware_file::parse(&shown, &text).map(drop).map_err(Into::into)
     } else {
@@ -103,6 +105,7 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<u8> {
     out(&match args.of {
         SchemaOf::Scenario => scenario::schema(),
         SchemaOf::Firmware => firmware_file::schema(),
+        SchemaOf::Mutant => crate::mutant::schema(),
         SchemaOf::Dialect => crate::dialect::schema(),
     })?;
     Ok(0)

@@ -4,6 +4,7 @@ pub mod args;
 mod files;
 mod image;
 mod judge;
+mod matrix;
 mod progress;
 mod restore;
 mod run;
@@ -29,6 +30,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
     }
     match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Matrix(args) => matrix::matrix(args),
         Command::List(args) => files::list(args),
         Command::Check(args) => files::check(args),
         Command::Judge(args) => judge::judge(args),

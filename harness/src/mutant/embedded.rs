@@ -25,7 +25,6 @@ pub const MUTANTS: &[(&str, &str)] = files![
     "ignores-chip",
     "ignores-revision",
     "ignores-size",
-    "ignores-status",
     "installs-older",
     "leaks-socket",
     "loses-network",

@@ -37,6 +37,7 @@ pub const SCENARIOS: &[(&str, &str)] = files![
     "older-version-offered",
     "redirect-once",
     "image-too-large",
+    "gives-up-clean",
 ];
 
 #[cfg(test)]
