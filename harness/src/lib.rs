@@ -24,5 +24,6 @@ pub mod rig;
 pub mod run;
 pub mod safekeeping;
 pub mod scenario;
+pub mod sweep;
 pub mod timeline;
 pub mod verdict;

@@ -134,6 +134,15 @@ impl Board {
         self.reset.hold(&self.port).await
     }
 
+    /// Plans a power cut at a flash operation of the chip.
+    ///
+    /// # Errors
+    ///
+    /// See [`ResetLine::cut_power_at`].
+    pub async fn cut_power_at(&mut self, plan: virtual_esp32::CutPlan) -> Result<(), BoardError> {
+        self.reset.cut_power_at(&self.port, plan).await
+    }
+
     /// Cuts or gives power.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::lines::{
 };
 use super::virtual_reset::BySocket;
 use super::{BoardError, port::Port};
+use virtual_esp32::CutPlan;
 
 /// What the chip's straps say when it leaves reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +106,20 @@ pub trait ResetLine {
     ///
     /// The switch's failure, or that there is none.
     async fn power(&mut self, port: &Port, on: bool) -> Result<(), BoardError>;
+
+    /// Plans a power cut at a flash operation of the chip. Only a virtual board can.
+    ///
+    /// # Errors
+    ///
+    /// This is no such board, or it does not answer.
+    async fn cut_power_at(&mut self, port: &Port, plan: CutPlan) -> Result<(), BoardError> {
+        let _ = plan;
+        Err(BoardError::Unable {
+            port: port.path().to_owned(),
+            what: "cut its power at a flash operation",
+            why: "only a virtual board knows its own operations".to_owned(),
+        })
+    }
 }
 
 /// DTR and RTS of the board's own port.

@@ -1,7 +1,7 @@
 //! The virtual board's own reset line and power switch: in this process, or over a control socket.
 
 use async_trait::async_trait;
-use virtual_esp32::{BoardGone, Handle, control};
+use virtual_esp32::{BoardGone, CutPlan, Handle, control};
 
 use super::BoardError;
 use super::port::Port;
@@ -38,6 +38,11 @@ impl ResetLine for InProcess {
     async fn power(&mut self, port: &Port, on: bool) -> Result<(), BoardError> {
         let result = if on { self.0.power_on().await } else { self.0.power_off().await };
         result.map_err(|e| failed("switch", port, "its handle", &e))
+    }
+
+    async fn cut_power_at(&mut self, _: &Port, plan: CutPlan) -> Result<(), BoardError> {
+        self.0.flash().cut_power_at(plan);
+        Ok(())
     }
 }
 
@@ -82,5 +87,10 @@ impl ResetLine for BySocket {
 
     async fn power(&mut self, port: &Port, on: bool) -> Result<(), BoardError> {
         self.send("switch", port, if on { &control::Command::PowerOn } else { &control::Command::PowerOff })
+    }
+
+    async fn cut_power_at(&mut self, port: &Port, plan: CutPlan) -> Result<(), BoardError> {
+        let CutPlan { operation, when } = plan;
+        self.send("plan a power cut of", port, &control::Command::CutPower { operation, when })
     }
 }

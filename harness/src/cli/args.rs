@@ -53,6 +53,8 @@ pub enum Command {
     Run(RunArgs),
     /// Runs scenarios on mutants of the reference firmware: does the suite notice each defect?
     Matrix(MatrixArgs),
+    /// Cuts power at every flash operation of an update: does the device always come back?
+    PowerSweep(SweepArgs),
     /// Lists scenarios with their tags and device time.
     List(SelectArgs),
     /// Checks scenario, firmware and dialect files, and does nothing else.
@@ -126,6 +128,9 @@ pub struct RunArgs {
     /// Runs so many scenarios at once (virtual board only); the number of processors when not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
+    /// Restores the virtual board's flash from a snapshot, in place of flashing it through its port by espflash.
+    #[arg(long)]
+    pub snapshot: bool,
     /// Lets the virtual board's time pass as the machine's does, in place of warping it.
     #[arg(long)]
     pub real_time: bool,
@@ -170,6 +175,32 @@ pub struct MatrixArgs {
     /// Runs so many scenarios at once; the number of processors when not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub jobs: Option<u32>,
+    /// Prints no progress.
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Arguments of `power-sweep`.
+#[derive(Clone, Debug, Args)]
+pub struct SweepArgs {
+    /// Chip of the virtual board.
+    #[arg(long, value_name = "CHIP")]
+    pub chip: Option<String>,
+    /// Tries every Nth operation only.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: u64,
+    /// Sweeps a mutant in place of the sound firmware.
+    #[arg(long, value_name = "NAME")]
+    pub mutant: Option<String>,
+    /// Folder for recordings of what is not sound, and for the result.
+    #[arg(long, value_name = "DIR", default_value = "brickproof-sweep")]
+    pub report: PathBuf,
+    /// Runs so many at once; the number of processors when not given.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub jobs: Option<u32>,
+    /// Seed of torn erases and programs.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// Prints no progress.
     #[arg(short, long)]
     pub quiet: bool,

@@ -8,6 +8,7 @@ mod matrix;
 mod progress;
 mod restore;
 mod run;
+mod sweep;
 mod tools;
 
 use std::io::{IsTerminal, Write};
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Matrix(args) => matrix::matrix(args),
+        Command::PowerSweep(args) => sweep::sweep(args),
         Command::List(args) => files::list(args),
         Command::Check(args) => files::check(args),
         Command::Judge(args) => judge::judge(args),

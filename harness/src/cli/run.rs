@@ -83,6 +83,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         } else {
             Interrupt::on_signals().map_err(|e| miette!("cannot watch for SIGTERM: {e}"))?
         },
+        snapshot: args.snapshot,
         mutant: None,
         line_through: None,
     };

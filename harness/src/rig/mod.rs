@@ -24,7 +24,7 @@ use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::console::MASK;
 use crate::engine::{Incoming, Rig, RigError};
 use crate::firmware_file::FirmwareFile;
-use crate::scenario::model::{Scenario, StepAction, Template};
+use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
 use crate::timeline::{Action, RigEvent};
 
 /// Where the device's network is and what it is called there.
@@ -60,6 +60,10 @@ pub struct BoardRig<'r> {
     pub credentials: Vec<NvsItem>,
     /// Ends the run early.
     pub interrupt: Interrupt,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// The flash of a virtual board, where it is restored from a snapshot in place of flashing it through its port.
+    pub snapshot: Option<virtual_esp32::Flash>,
 }
 
 impl BoardRig<'_> {
@@ -189,6 +193,26 @@ impl Rig for BoardRig<'_> {
         let keys = told_keys(&items);
         let what: Vec<_> = regions.iter().map(|r| r.label.clone()).collect();
         let chip = self.chip;
+        if let Some(flash) = &self.snapshot {
+            let mut content = vec![0xff; usize::try_from(flash.size()).unwrap_or(0)];
+            let blank = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
+            let settings = nvs::with_items(blank, &items).map_err(Self::error)?;
+            let settings = Region { label: "nvs".to_owned(), offset: nvs.offset, bytes: settings };
+            let mut written = 0;
+            for region in regions.iter().chain([&settings]) {
+                let from = usize::try_from(region.offset).unwrap_or(usize::MAX);
+                let place = content.get_mut(from..from.saturating_add(region.bytes.len()));
+                place.ok_or_else(|| Self::error("the image does not fit the flash"))?.copy_from_slice(&region.bytes);
+                written += region.bytes.len() as u64;
+            }
+            self.board.hold().await?;
+            flash.restore(&content).map_err(Self::error)?;
+            actions.push(Action::Flashed { what: what.join(", "), written, unchanged: 0, how: "snapshot".to_owned() });
+            actions.push(Action::Provisioned { keys });
+            self.board.start().await?;
+            actions.push(Action::Reset);
+            return Ok(actions);
+        }
         let written: Written = self
             .board
             .flash_session(move |session| {
@@ -222,6 +246,16 @@ impl Rig for BoardRig<'_> {
             StepAction::Reset => {
                 self.board.start().await?;
                 vec![Action::Reset]
+            }
+            StepAction::CutPower(cut) => {
+                let when = match cut.when {
+                    CutWhen::Before => virtual_esp32::CutWhen::Before,
+                    CutWhen::Inside => virtual_esp32::CutWhen::Inside { seed: self.seed ^ cut.operation },
+                    CutWhen::After => virtual_esp32::CutWhen::After,
+                };
+                self.board.cut_power_at(virtual_esp32::CutPlan { operation: cut.operation, when }).await?;
+                let when = format!("{:?}", cut.when).to_lowercase();
+                vec![Action::PowerCutPlanned { operation: cut.operation, when }]
             }
             StepAction::PowerOff => {
                 self.board.power(false).await?;

@@ -12,7 +12,7 @@ pub use select::{Selected, case_name, select};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use esp_image::chip::ChipId;
@@ -95,6 +95,8 @@ pub struct RunConfig {
     pub safekeeping: Option<Store>,
     /// Ends the run early.
     pub interrupt: Interrupt,
+    /// Restores the flash of virtual boards from a snapshot, in place of flashing them through their port.
+    pub snapshot: bool,
     /// The mutant that is tried in place of the sound firmware.
     pub mutant: Option<Mutant>,
     /// Puts something between a virtual board's port and the harness, which opens the path returned: a line that delays
@@ -125,6 +127,7 @@ impl RunConfig {
             credentials: Vec::new(),
             safekeeping: None,
             interrupt: Interrupt::never(),
+            snapshot: false,
             mutant: None,
             line_through: None,
         }
@@ -180,6 +183,8 @@ pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Prog
     let began = SystemTime::now();
     let begun = Instant::now();
     let attached = attached::prepare(config);
+    let dialect = crate::dialect::load(&config.firmware.dialect).map(Arc::new).map_err(|e| e.to_string());
+    let shared = one::Shared { config, attached: &attached, dialect: &dialect };
     let jobs: Vec<(usize, u32)> = (1..=config.repeat).flat_map(|n| (0..scenarios.len()).map(move |i| (i, n))).collect();
     let next = AtomicUsize::new(0);
     let results: Mutex<Vec<Option<ScenarioReport>>> = Mutex::new(vec![None; jobs.len()]);
@@ -187,12 +192,12 @@ pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Prog
     std::thread::scope(|scope| {
         for _ in 0..config.jobs.clamp(1, jobs.len().max(1)) {
             let sender = sender.clone();
-            let (next, results, jobs, attached) = (&next, &results, &jobs, &attached);
+            let (next, results, jobs, shared) = (&next, &results, &jobs, &shared);
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some((scenario, attempt)) = jobs.get(index) else { return };
-                    let report = one::run(config, attached, &scenarios[*scenario], *attempt, &sender);
+                    let report = one::run(shared, &scenarios[*scenario], *attempt, &sender);
                     results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(report.clone());
                     // The receiver lives as long as this scope.
                     let _ = sender.send(Progress::Done(Box::new(report)));

@@ -22,6 +22,7 @@ use crate::board::port::Port;
 use crate::board::reset::ResetMethod;
 use crate::board::virtual_reset::InProcess;
 use crate::console::ConsoleReader;
+use crate::dialect::Dialect;
 use crate::engine;
 use crate::image::{BootloaderCapability, ImageError, Layout};
 use crate::judge::{self, Facts};
@@ -35,14 +36,25 @@ use crate::verdict::Verdict;
 /// A run of warped time is ended after this much wall time; the longest built-in one takes well under a second.
 const GUARD: Duration = Duration::from_secs(120);
 
+/// What all runs of an invocation share.
+pub(super) struct Shared<'r> {
+    /// How scenarios are run.
+    pub(super) config: &'r RunConfig,
+    /// The board that was there before.
+    pub(super) attached: &'r Attached,
+    /// The dialect of the firmware file, or why it cannot be read. Its rules take longer to compile than a short scenario
+    /// to run.
+    pub(super) dialect: &'r Result<Arc<Dialect>, String>,
+}
+
 /// Runs a scenario to its report. Whatever goes wrong is in the report.
 pub(super) fn run(
-    config: &RunConfig,
-    attached: &Attached,
+    shared: &Shared<'_>,
     selected: &Selected,
     attempt: u32,
     progress: &Sender<Progress>,
 ) -> ScenarioReport {
+    let Shared { config, attached, dialect } = shared;
     let begun = Instant::now();
     let board = config.board.name();
     let values = values(config, selected);
@@ -80,7 +92,11 @@ pub(super) fn run(
         let reason = format!("{signal} ended the run before this scenario began");
         return scenario_report(&ran, &[], &Verdict::rig_error(reason));
     }
-    let (events, verdict, file) = match execute(config, selected, &scenario, &values, attempt, progress) {
+    let executed = match dialect {
+        Ok(dialect) => execute(config, dialect, selected, &scenario, &values, attempt, progress),
+        Err(why) => Err(why.clone()),
+    };
+    let (events, verdict, file) = match executed {
         Ok((events, verdict, file)) => (events, verdict, Some(file)),
         Err(reason) => (vec![], Verdict::rig_error(reason), None),
     };
@@ -139,13 +155,13 @@ type Executed = (Vec<Event>, Verdict, String);
 
 fn execute(
     config: &RunConfig,
+    dialect: &Arc<Dialect>,
     selected: &Selected,
     scenario: &Scenario,
     values: &Values,
     attempt: u32,
     progress: &Sender<Progress>,
 ) -> Result<Executed, String> {
-    let dialect = crate::dialect::load(&config.firmware.dialect).map_err(|e| e.to_string())?;
     let table = layout(config, scenario).map_err(|e| e.to_string())?.table;
     let facts = Facts {
         slots: table
@@ -186,7 +202,7 @@ fn execute(
         let thread = std::thread::Builder::new().name(scenario.name.clone());
         let work = || {
             let secrets = config.credentials.iter().filter_map(NvsItem::secret).map(str::to_owned).collect();
-            let reader = ConsoleReader::new(Arc::new(dialect)).masking(secrets);
+            let reader = ConsoleReader::new(Arc::clone(dialect)).masking(secrets);
             let result = timeline(config, scenario, &facts, reader, writer, progress);
             // The other end may have given up on this run.
             let _ = done.send(result);
@@ -308,6 +324,8 @@ async fn on_board(
         firmware: &config.firmware,
         credentials: config.credentials.clone(),
         interrupt: config.interrupt.clone(),
+        seed: config.seed,
+        snapshot: None,
     };
     let started = Action::RunStarted {
         scenario: scenario.name.clone(),
@@ -319,6 +337,7 @@ async fn on_board(
         BoardChoice::Virtual => {
             let flash = Flash::in_memory(virtual_esp32::standalone::DEFAULT_FLASH_SIZE);
             let software = Box::new(virtual_esp32::FlashBoot);
+            let snapshot = config.snapshot.then(|| flash.clone());
             let chip_config = Config { in_flight: in_flight.clone(), ..Config::new(config.chip, flash, software) };
             let (chip, handle) = VirtualEsp32::new(chip_config).map_err(|e| format!("cannot make a pty: {e}"))?;
             handle.set_network(network);
@@ -327,7 +346,7 @@ async fn on_board(
             let port = Port::open(&id, config.baud).map_err(|e| e.to_string())?;
             let pipe = handle.uart_pipes().0;
             let board = Board::new(port, Box::new(InProcess(handle)), config.flash, Some(pipe));
-            let mut rig = rig(board);
+            let mut rig = BoardRig { snapshot, ..rig(board) };
             tokio::select! {
                 biased;
                 () = engine::run(scenario, facts, &mut rig, reader, line, started) => {}

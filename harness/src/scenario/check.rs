@@ -98,6 +98,9 @@ impl Checker<'_, '_> {
         if let Some(offer) = raw.offer {
             actions.push(StepAction::Offer(Some(offer).filter(|o| !o.is_empty())));
         }
+        if let Some(cut) = raw.cut_power {
+            actions.push(StepAction::CutPower(cut));
+        }
         if raw.power_off {
             actions.push(StepAction::PowerOff);
         }

@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use ota_server::plan::FaultRule;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// A checked scenario.
 #[derive(Clone, Debug)]
@@ -104,11 +106,36 @@ pub struct Wait {
     pub within: Duration,
 }
 
+/// Where in a flash operation power is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutWhen {
+    /// Before anything is changed.
+    Before,
+    /// In the middle: a torn erase or program, as the run's seed says.
+    Inside,
+    /// After the whole change, before the chip can know it.
+    After,
+}
+
+/// A power cut at a flash operation of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PowerCut {
+    /// At which operation from now on: 0 is the next one. An operation is a sector erased or a page of 256 bytes
+    /// programmed.
+    pub operation: u64,
+    /// Where in it.
+    pub when: CutWhen,
+}
+
 /// What a step does.
 #[derive(Clone, Debug)]
 pub enum StepAction {
     /// Replaces the fault plan (empty: the server behaves).
     Faults(Vec<FaultRule>),
+    /// Plans a power cut at one of the device's flash operations.
+    CutPower(PowerCut),
     /// Writes keys into the device's configuration (the device restarts with the next reset).
     Provision(BTreeMap<String, Template>),
     /// Pulses the reset line.

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::model::Capability;
+use super::model::{Capability, PowerCut};
 
 /// A scenario file.
 #[derive(Deserialize, JsonSchema)]
@@ -77,6 +77,9 @@ pub(super) struct RawStep {
     /// Changes what the server offers; an empty text offers nothing.
     #[serde(default)]
     pub(super) offer: Option<String>,
+    /// Plans a power cut at a flash operation of the device (virtual board).
+    #[serde(default)]
+    pub(super) cut_power: Option<PowerCut>,
     /// Cuts power.
     #[serde(default)]
     pub(super) power_off: bool,

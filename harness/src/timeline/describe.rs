@@ -106,6 +106,9 @@ fn harness(action: &Action) -> String {
             text
         }
         Action::Reset => "reset the board".to_owned(),
+        Action::PowerCutPlanned { operation, when } => {
+            format!("planned a power cut {when} flash operation {operation}")
+        }
         Action::PowerOff => "cut the power".to_owned(),
         Action::PowerOn => "gave power".to_owned(),
         Action::FaultsSet { faults } if faults.is_empty() => "told the server to behave".to_owned(),

@@ -147,6 +147,13 @@ pub enum Action {
     },
     /// The reset line was pulsed.
     Reset,
+    /// A power cut was planned at one of the device's flash operations from now on.
+    PowerCutPlanned {
+        /// Which one: 0 is the next.
+        operation: u64,
+        /// Where in it: before, inside, after.
+        when: String,
+    },
     /// Power was cut.
     PowerOff,
     /// Power was given.
