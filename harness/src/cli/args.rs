@@ -149,6 +149,9 @@ pub struct RunArgs {
     /// Seed of everything random in the run.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Runs the scenarios in another order, made from the seed.
+    #[arg(long)]
+    pub shuffle: bool,
     /// Prints no progress.
     #[arg(short, long)]
     pub quiet: bool,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use esp_image::chip::ChipId;
 use miette::{Report, Result, miette};
+use sha2::{Digest, Sha256};
 
 use super::args::RunArgs;
 use super::{judge::write_reports, out, progress};
@@ -38,7 +39,10 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         },
     };
     let chip = chip(args.chip.as_deref())?;
-    let scenarios = selected(&args.select, &firmware)?;
+    let mut scenarios = selected(&args.select, &firmware)?;
+    if args.shuffle {
+        shuffle(&mut scenarios, args.seed);
+    }
     check_images(&board, &catalogue, chip, &scenarios, args.line.reset.starts_with("virtual:"))?;
     if let (BoardChoice::Serial { .. }, None, false) = (&board, args.advertise, args.line.reset.starts_with("virtual:"))
     {
@@ -97,8 +101,13 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     for problem in &report.problems {
         out(&format!("problem: {problem}\n"))?;
     }
-    out(&format!("report: {}\n", page.display()))?;
+    out(&format!("report: {} (seed {})\n", page.display(), args.seed))?;
     Ok(if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 })
+}
+
+/// An order that depends on the seed and the names alone: a scenario that leans on the one before it shows.
+fn shuffle(scenarios: &mut [run::Selected], seed: u64) {
+    scenarios.sort_by_cached_key(|s| Sha256::digest(format!("{seed} {}", s.name)).to_vec());
 }
 
 /// Names of the environment variables that hold Wi-Fi credentials.

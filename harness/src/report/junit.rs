@@ -6,6 +6,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Junit, TestCase, TestCaseStatus, TestSuite};
 
 use super::model::{Report, ScenarioReport, Status, time_words};
+use super::repeats::{self, Repeats};
 
 /// The report as JUnit XML. Characters that XML cannot hold are removed by the writer.
 ///
@@ -15,18 +16,19 @@ use super::model::{Report, ScenarioReport, Status, time_words};
 pub fn render(report: &Report) -> Result<String, String> {
     let mut junit = Junit::new("brickproof");
     junit.set_time(Duration::from_millis(report.wall_ms));
+    let all = repeats::of(report);
     let mut boards: Vec<&str> = report.scenarios.iter().map(|s| s.board.as_str()).collect();
     boards.sort_unstable();
     boards.dedup();
     for board in boards {
         let mut suite = TestSuite::new(board);
-        suite.add_test_cases(report.scenarios.iter().filter(|s| s.board == board).map(case));
+        suite.add_test_cases(report.scenarios.iter().filter(|s| s.board == board).map(|s| case(s, &all)));
         junit.add_test_suite(suite);
     }
     junit.to_string().map_err(|e| e.to_string())
 }
 
-fn case(scenario: &ScenarioReport) -> TestCase {
+fn case(scenario: &ScenarioReport, all: &[Repeats<'_>]) -> TestCase {
     let mut status = match scenario.status {
         Status::Pass => TestCaseStatus::success(),
         Status::Skip => TestCaseStatus::skipped(),
@@ -49,6 +51,11 @@ fn case(scenario: &ScenarioReport) -> TestCase {
     case.set_assertions(scenario.expectations.len());
     case.add_property(("chip", scenario.chip.as_str()));
     case.add_property(("run-time", time_words(scenario.run_ms).as_str()));
+    let same = |r: &&Repeats<'_>| r.first.name == scenario.name && r.first.board == scenario.board;
+    if let Some(flaky) = all.iter().find(same).filter(|r| r.is_flaky()) {
+        let passed = flaky.counts[0].1;
+        case.add_property(("flaky", format!("passed {passed} of {} times", flaky.runs).as_str()));
+    }
     if let Some(recording) = &scenario.recording {
         case.add_property(("recording", recording.as_str()));
     }
