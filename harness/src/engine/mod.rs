@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::console::ConsoleReader;
 use crate::judge::{self, Facts, Matcher};
 use crate::scenario::model::{Scenario, Step, StepAction};
-use crate::timeline::{Action, DeviceTime, EventKind, RigEvent, Timeline, WaitOutcome};
+use crate::timeline::{Action, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
 
 /// A run of more events than this has run away.
 const MAX_EVENTS: usize = 400_000;
@@ -37,7 +37,19 @@ pub async fn run(
     timeline: &mut Timeline<'_>,
     started: Action,
 ) {
-    let mut engine = Engine { scenario, facts, rig, reader, heard: Duration::ZERO, timeline };
+    run_at_most(MAX_EVENTS, scenario, facts, rig, reader, timeline, started).await;
+}
+
+async fn run_at_most(
+    max_events: usize,
+    scenario: &Scenario,
+    facts: &Facts,
+    rig: &mut dyn Rig,
+    reader: ConsoleReader,
+    timeline: &mut Timeline<'_>,
+    started: Action,
+) {
+    let mut engine = Engine { max_events, scenario, facts, rig, reader, heard: Duration::ZERO, timeline };
     engine.timeline.record(engine.rig.now(), None, EventKind::Action(started));
     if let Err(stop) = engine.drive().await {
         match stop {
@@ -60,7 +72,16 @@ impl From<RigError> for Stop {
     }
 }
 
+/// A run that had to be ended: by the device where it made most of the events.
+#[must_use]
+pub fn runaway(events: &[Event], message: String) -> RigEvent {
+    let by_device = |e: &&Event| matches!(e.kind, EventKind::Console(_) | EventKind::Device { .. });
+    let device = events.iter().filter(by_device).count() * 2 > events.len();
+    RigEvent::Runaway { device, message }
+}
+
 struct Engine<'e, 's> {
+    max_events: usize,
     scenario: &'e Scenario,
     facts: &'e Facts,
     rig: &'e mut dyn Rig,
@@ -142,12 +163,9 @@ impl Engine<'_, '_> {
             }
         };
         self.tell(incoming);
-        if self.timeline.events().len() > MAX_EVENTS {
-            let consoles =
-                |e: &&crate::timeline::Event| matches!(e.kind, EventKind::Console(_) | EventKind::Device { .. });
-            let device = self.timeline.events().iter().filter(consoles).count() * 2 > MAX_EVENTS;
-            let message = format!("more than {MAX_EVENTS} events: the run was ended");
-            return Err(Stop::Runaway(RigEvent::Runaway { device, message }));
+        if self.timeline.events().len() > self.max_events {
+            let message = format!("more than {} events: the run was ended", self.max_events);
+            return Err(Stop::Runaway(runaway(self.timeline.events(), message)));
         }
         Ok(true)
     }
@@ -207,7 +225,7 @@ impl Engine<'_, '_> {
 }
 
 /// How far the device's clock is off against the run's, in per mille, where that is worth telling.
-fn drift(events: &[crate::timeline::Event]) -> Option<i64> {
+fn drift(events: &[Event]) -> Option<i64> {
     let mut boot: Option<(DeviceTime, u64)> = None;
     let mut worst = None;
     for event in events {

@@ -100,13 +100,21 @@ fn play(scenario: &Scenario, script: Script<'_>) -> (Status, f64, Vec<Duration>)
 
 /// Runs a scenario over a script: status, timeline, when the second step acted.
 fn watch(scenario: &Scenario, script: Script<'_>) -> (Status, Vec<crate::timeline::Event>, Vec<Duration>) {
+    watch_at_most(MAX_EVENTS, scenario, script)
+}
+
+fn watch_at_most(
+    max_events: usize,
+    scenario: &Scenario,
+    script: Script<'_>,
+) -> (Status, Vec<crate::timeline::Event>, Vec<Duration>) {
     let in_flight = virtual_time::InFlight::new();
     virtual_time::run(virtual_time::Mode::Warped, &in_flight, async {
         let mut rig =
             Scripted { start: tokio::time::Instant::now(), script: script.iter().copied().collect(), acted: vec![] };
         let reader = ConsoleReader::new(Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect")));
         let mut timeline = Timeline::new(|| 0, |_| {});
-        run(scenario, &facts(), &mut rig, reader, &mut timeline, Action::Reset).await;
+        run_at_most(max_events, scenario, &facts(), &mut rig, reader, &mut timeline, Action::Reset).await;
         let verdict = judge(scenario, timeline.events(), &facts());
         (verdict.status, timeline.into_events(), rig.acted)
     })
@@ -183,4 +191,36 @@ fn device_clock_that_drifts_is_a_finding_and_no_verdict() {
     assert_eq!(drift("I (50900) main: within two per cent"), None);
     assert_eq!(drift("I (52450) main: fast"), Some(50));
     assert_eq!(drift("I (47550) main: slow"), Some(-50));
+}
+
+#[test]
+fn run_that_had_to_be_ended_is_the_devices_fault_where_it_made_most_of_the_events() {
+    let line = |text: &str| {
+        EventKind::Console(crate::timeline::ConsoleLine {
+            text: text.to_owned(),
+            raw: None,
+            cut: false,
+            level: None,
+            tag: None,
+            message: None,
+        })
+    };
+    let event = |kind| crate::timeline::Event { seq: 0, at_ns: 0, wall_ms: 0, device: None, kind };
+    let mut events = vec![event(EventKind::Action(Action::Reset)), event(EventKind::Action(Action::Reset))];
+    let by_device = |events: &[crate::timeline::Event]| match runaway(events, String::new()) {
+        RigEvent::Runaway { device, .. } => device,
+        other => panic!("{other:?}"),
+    };
+    assert!(!by_device(&[]) && !by_device(&events));
+    events.extend((0..3).map(|_| event(line("again"))));
+    assert!(by_device(&events));
+}
+
+#[test]
+fn device_that_spins_is_ended_by_the_guard_and_fails() {
+    let script: Vec<_> = (0..200).map(|at| (at, Ok("W (1) HTTP_CLIENT: nothing to read yet"))).collect();
+    let (status, events, _) = watch_at_most(100, &scenario(happens(1, None), 10), &script);
+    assert_eq!(status, Status::Fail);
+    let ended = |e: &&crate::timeline::Event| matches!(e.kind, EventKind::Rig(RigEvent::Runaway { device: true, .. }));
+    assert!(events.iter().any(|e| ended(&e)) && events.len() < 110, "{}", events.len());
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ota_server::server::{ListenerConfig, OtaServer, ServerConfig};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use virtual_esp32::{Config, Flash, NetworkMap, VirtualEsp32, control};
 use virtual_time::{InFlight, Mode, RunClock};
@@ -30,7 +31,7 @@ use crate::recording::{self, Footer, Header};
 use crate::report::model::ScenarioReport;
 use crate::rig::{BoardRig, preflight};
 use crate::scenario::{self, model::Capability, model::Scenario, values::Values};
-use crate::timeline::{Action, Event, Timeline, describe};
+use crate::timeline::{Action, Event, EventKind, Timeline, describe};
 use crate::verdict::Verdict;
 
 /// A run of warped time is ended after this much wall time; the longest built-in one takes well under a second.
@@ -194,23 +195,28 @@ fn execute(
     let writer = recording::Writer::create(&path, &header).map_err(|e| e.to_string())?;
     let file = relative(&config.folder, &name);
 
-    // The guard: a run that never yields cannot be cancelled, only left behind.
+    // The guard: it ends a run that yields. One that never does cannot be ended from outside; nothing in the virtual
+    // chip is free of device time, so that a device can only be such a run by making events without end.
     let limit = if config.is_warped() { GUARD } else { scenario.device_time * 3 + GUARD };
     let begun = Instant::now();
     let (done, finished) = mpsc::channel();
+    let guard = Notify::new();
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(scenario.name.clone());
         let work = || {
             let secrets = config.credentials.iter().filter_map(NvsItem::secret).map(str::to_owned).collect();
             let reader = ConsoleReader::new(Arc::clone(dialect)).masking(secrets);
-            let result = timeline(config, scenario, &facts, reader, writer, progress);
+            let result = timeline(config, scenario, &facts, reader, writer, progress, &guard);
             // The other end may have given up on this run.
             let _ = done.send(result);
         };
         thread.spawn_scoped(scope, work).map_err(|e| format!("cannot start a thread for the run: {e}"))?;
-        let (events, writer) = finished
-            .recv_timeout(limit)
-            .map_err(|_| format!("the run did not end within {limit:?} of wall time"))??;
+        let ended = finished.recv_timeout(limit).or_else(|_| {
+            guard.notify_one();
+            finished.recv_timeout(GUARD)
+        });
+        let (events, writer) = ended
+            .map_err(|_| format!("the run did not end within {limit:?} of wall time, and could not be ended"))??;
         let verdict = judge::judge(scenario, &events, &facts);
         let wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         writer.finish(Footer { verdict: verdict.clone(), wall_ms }).map_err(|e| e.to_string())?;
@@ -241,6 +247,7 @@ fn timeline(
     reader: ConsoleReader,
     writer: recording::Writer,
     progress: &Sender<Progress>,
+    guard: &Notify,
 ) -> Result<(Vec<Event>, recording::Writer), String> {
     let mode = if config.is_warped() { Mode::Warped } else { Mode::Real };
     let in_flight = InFlight::new();
@@ -259,7 +266,15 @@ fn timeline(
     let mut line = Timeline::new(wall_ms, sink);
     let ran = virtual_time::run(mode, &in_flight, async {
         let clock = RunClock::start(mode);
-        on_board(config, scenario, facts, reader, &mut line, clock, &in_flight).await
+        tokio::select! {
+            biased;
+            () = guard.notified() => {}
+            ended = on_board(config, scenario, facts, reader, &mut line, clock.clone(), &in_flight) => return ended,
+        }
+        let event = engine::runaway(line.events(), "the run did not end in time: it was ended".to_owned());
+        line.record(clock.now(), None, EventKind::Rig(event));
+        line.record(clock.now(), None, EventKind::Action(Action::RunEnded));
+        Ok(())
     });
     ran.map_err(|e| format!("cannot make the run's runtime: {e}"))??;
     let events = line.into_events();
