@@ -1,5 +1,7 @@
 //! Warped time against a line that delivers late: whatever a pty's kernel worker or a loaded machine does, device time
-//! stands still meanwhile, and the timeline is the same to the nanosecond.
+//! stands still meanwhile, and the timeline is the same.
+
+mod support;
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -10,7 +12,7 @@ use brickproof::firmware_file;
 use brickproof::image::Catalogue;
 use brickproof::recording::Recording;
 use brickproof::run::{RunConfig, run, select};
-use brickproof::timeline::EventKind;
+use brickproof::timeline::Event;
 use brickproof::verdict::Status;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
@@ -54,8 +56,8 @@ fn relay(mut from: File, mut to: File) {
     }
 }
 
-/// Status, and every event with its stamp, of a scenario run over a line.
-fn timeline(name: &str, line: Option<fn(&Path) -> PathBuf>) -> (Status, Vec<(u64, EventKind)>) {
+/// Status and timeline of a scenario run over a line.
+fn timeline(name: &str, line: Option<fn(&Path) -> PathBuf>) -> (Status, Vec<Event>) {
     let folder = tempfile::tempdir().expect("folder");
     let run_folder = folder.path().join("run");
     std::fs::create_dir(&run_folder).expect("folder");
@@ -65,14 +67,7 @@ fn timeline(name: &str, line: Option<fn(&Path) -> PathBuf>) -> (Status, Vec<(u64
     config.line_through = line;
     let report = run(&config, &select(&[name.to_owned()]).expect("scenario"), |_| {}).expect("runs");
     let recording = Recording::read(&run_folder.join(format!("{name}.jsonl"))).expect("recording");
-    let events = recording.events.into_iter().map(|e| (e.at_ns, e.kind)).collect();
-    (report.scenarios[0].status, events)
-}
-
-/// Console and device events with their stamps: what would shift if time had gone on without the late bytes. (The server
-/// names real ports, which differ from run to run.)
-fn told_by_device(events: &[(u64, EventKind)]) -> Vec<&(u64, EventKind)> {
-    events.iter().filter(|(_, kind)| matches!(kind, EventKind::Console(_) | EventKind::Device { .. })).collect()
+    (report.scenarios[0].status, recording.events)
 }
 
 fn assert_same_over_a_late_line(name: &str) {
@@ -80,10 +75,7 @@ fn assert_same_over_a_late_line(name: &str) {
     assert_eq!(status, Status::Pass);
     let (status, delayed) = timeline(name, Some(late));
     assert_eq!(status, Status::Pass);
-    assert_eq!(delayed.len(), prompt.len());
-    for (late, prompt) in told_by_device(&delayed).into_iter().zip(told_by_device(&prompt)) {
-        assert_eq!(late, prompt);
-    }
+    assert_eq!(support::difference(&prompt, &delayed), None);
 }
 
 #[test]
