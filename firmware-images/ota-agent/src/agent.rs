@@ -3,11 +3,13 @@
 use core::convert::Infallible;
 
 use esp_image::record::ProfileRecord;
+use heapless::String;
 
 use crate::answer::{Answer, Value};
 use crate::check::{CheckFailed, check};
 use crate::defect::Defect;
 use crate::download::upgrade;
+use crate::http::{Client, TRUST};
 use crate::log::{error, info, warning};
 use crate::platform::{Console as _, Link, Nvs, Parts, Platform, Restart, System};
 use crate::profile::{self, AfterFailedUpgrade, Profile};
@@ -108,6 +110,7 @@ async fn check_for_update<P: Parts>(
     profile: &Profile,
     slots: &Slots,
 ) -> Outcome {
+    let mut client = Client::trusting(trusted(platform).await);
     let mut failures = 0;
     let mut stuck_client = false;
     loop {
@@ -127,14 +130,14 @@ async fn check_for_update<P: Parts>(
             error!(platform.console, "HTTP_CLIENT", "Connection is already open");
             None
         } else {
-            match check(platform, app, profile, configured).await {
+            match check(platform, app, profile, &mut client, configured).await {
                 Ok(answer) => Some(answer),
                 Err(CheckFailed::Crash) => match crash(platform).await {},
                 Err(CheckFailed::Failed) => None,
             }
         };
         if let Some(answer) = answer {
-            return act(platform, app, profile, slots, &answer).await;
+            return act(platform, app, profile, slots, &mut client, &answer).await;
         }
         stuck_client = profile.has(Defect::SecondAttemptFails);
         if profile.has(Defect::ForgetsSettings) && platform.nvs.set_str("wifi", "ota_url", "").await.is_err() {
@@ -173,12 +176,25 @@ async fn check_for_update<P: Parts>(
     }
 }
 
+/// Root certificates that the device was told to trust, as PEM.
+async fn trusted<P: Parts>(platform: &mut Platform<P>) -> String<TRUST> {
+    let mut buffer = [0; TRUST];
+    match platform.nvs.get_str("tls", "ca", &mut buffer).await {
+        Ok(pem) => String::try_from(pem.unwrap_or("")).unwrap_or_default(),
+        Err(_) => {
+            error!(platform.console, "Settings", "Failed to read tls/ca from NVS");
+            String::new()
+        }
+    }
+}
+
 /// Does what a good answer says.
 async fn act<P: Parts>(
     platform: &mut Platform<P>,
     app: &App<'_>,
     profile: &Profile,
     slots: &Slots,
+    client: &mut Client,
     answer: &Answer,
 ) -> Outcome {
     for setting in &answer.settings {
@@ -199,7 +215,7 @@ async fn act<P: Parts>(
     let url = answer.url.as_deref().filter(|url| !url.is_empty());
     if let (true, Some(url)) = (wanted, url) {
         info!(platform.console, "Ota", "New version available: {}", offered);
-        if upgrade(platform, slots, profile, url).await.is_ok() {
+        if upgrade(platform, slots, profile, client, url).await.is_ok() {
             info!(platform.console, "Application", "Restarting into the new firmware");
             pause(&mut platform.system, &mut platform.delay, RESTART_MS).await;
             return Outcome::Restart;

@@ -8,7 +8,7 @@ use crate::agent::App;
 use crate::answer::{self, Answer};
 use crate::defect::Defect;
 use crate::error::EspError;
-use crate::http::{self, Failure, Io, Request};
+use crate::http::{self, Client, Failure, Io, Request};
 use crate::log::{error, info};
 use crate::platform::{Parts, Platform, System};
 use crate::profile::{LogStyle, Profile};
@@ -30,6 +30,7 @@ pub(crate) async fn check<P: Parts>(
     platform: &mut Platform<P>,
     app: &App<'_>,
     profile: &Profile,
+    client: &mut Client,
     url: &str,
 ) -> Result<Answer, CheckFailed> {
     let Platform { console, system, delay, network, .. } = platform;
@@ -78,7 +79,7 @@ pub(crate) async fn check<P: Parts>(
         error!(*console, "Ota", "The request does not fit its buffer");
         return Err(CheckFailed::Failed);
     }
-    let mut io = Io { console, system, delay, profile };
+    let mut io = Io { console, system, delay, profile, client };
     let request = Request { method: "POST", headers: &headers, body: body.as_bytes() };
     let mut response = match http::perform(network, &mut io, &url, &request).await {
         Ok(response) => response,

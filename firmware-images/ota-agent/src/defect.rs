@@ -24,6 +24,10 @@ pub enum Defect {
     SilentRetries,
     /// A failed check restarts the device: it never gets to its work.
     RestartsOnFailure,
+    /// Whatever a TLS server presents is taken: no verification option is set.
+    AcceptsAnyCertificate,
+    /// The first address of a name is kept for ever: its server moves, and the device does not follow.
+    KeepsOldDnsAnswer,
     /// The client of a failed begin is not cleaned up: every later attempt fails at once.
     SecondAttemptFails,
     /// The socket of a failed attempt is never closed: lwIP has ten.
@@ -93,6 +97,8 @@ pub const ALL: &[(&str, Defect)] = &[
     ("counter-stuck", Defect::CounterStuck),
     ("silent-retries", Defect::SilentRetries),
     ("restarts-on-failure", Defect::RestartsOnFailure),
+    ("accepts-any-certificate", Defect::AcceptsAnyCertificate),
+    ("keeps-old-dns-answer", Defect::KeepsOldDnsAnswer),
     ("second-attempt-fails", Defect::SecondAttemptFails),
     ("leaks-socket", Defect::LeaksSocket),
     ("forgets-settings", Defect::ForgetsSettings),

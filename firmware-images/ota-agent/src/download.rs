@@ -8,7 +8,7 @@ use esp_image::verify::{Demands, ImageError, Verifier};
 
 use crate::defect::Defect;
 use crate::error::EspError;
-use crate::http::{self, Io, Request};
+use crate::http::{self, Client, Io, Request};
 use crate::log::{error, info};
 use crate::platform::{Console, Parts, Platform, System};
 use crate::profile::Profile;
@@ -28,6 +28,7 @@ pub(crate) async fn upgrade<P: Parts>(
     platform: &mut Platform<P>,
     slots: &Slots,
     profile: &Profile,
+    client: &mut Client,
     url: &str,
 ) -> Result<(), UpgradeFailed> {
     let Platform { flash, console, system, delay, network, .. } = platform;
@@ -45,7 +46,7 @@ pub(crate) async fn upgrade<P: Parts>(
         error!(*console, "Ota", "Failed to open HTTP connection: {}", EspError::InvalidArg.name());
         return Err(UpgradeFailed);
     };
-    let mut io = Io { console, system, delay, profile };
+    let mut io = Io { console, system, delay, profile, client };
     let request = Request { method: "GET", headers: "", body: &[] };
     let mut response = match http::perform(network, &mut io, &url, &request).await {
         Ok(response) => response,

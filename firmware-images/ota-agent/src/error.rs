@@ -28,6 +28,8 @@ pub enum EspError {
     TlsCannotCreateSocket = 0x8002,
     TlsFailedConnectToHost = 0x8004,
     TlsConnectionTimeout = 0x8006,
+    MbedtlsSslSetupFailed = 0x8019,
+    MbedtlsSslHandshakeFailed = 0x801a,
 }
 
 impl EspError {
@@ -62,6 +64,8 @@ impl EspError {
             Self::TlsCannotCreateSocket => "ESP_ERR_ESP_TLS_CANNOT_CREATE_SOCKET",
             Self::TlsFailedConnectToHost => "ESP_ERR_ESP_TLS_FAILED_CONNECT_TO_HOST",
             Self::TlsConnectionTimeout => "ESP_ERR_ESP_TLS_CONNECTION_TIMEOUT",
+            Self::MbedtlsSslSetupFailed => "ESP_ERR_MBEDTLS_SSL_SETUP_FAILED",
+            Self::MbedtlsSslHandshakeFailed => "ESP_ERR_MBEDTLS_SSL_HANDSHAKE_FAILED",
         }
     }
 }

@@ -4,13 +4,13 @@ use core::fmt::Write as _;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use embedded_io_async::{Read, Write};
-use embedded_nal_async::{AddrType, Dns, TcpConnect};
+use embedded_nal_async::AddrType;
 use heapless::String;
 
 use crate::defect::Defect;
 use crate::error::{EspError, strerror};
-use crate::log::error;
-use crate::platform::{Console, Errno, System};
+use crate::log::{error, info};
+use crate::platform::{Console, Errno, Internet, System, Trust};
 use crate::profile::Profile;
 use crate::url::{self, Url};
 use crate::wait::at_most;
@@ -22,6 +22,14 @@ const HEADERS: usize = 32;
 /// Longest request head sent.
 const REQUEST: usize = 1024;
 
+impl Client {
+    /// A client that trusts these root certificates.
+    #[must_use]
+    pub fn trusting(trust: String<TRUST>) -> Self {
+        Self { trust, kept: None }
+    }
+}
+
 /// What the client needs besides the network.
 pub struct Io<'a, C, S, D> {
     /// Console.
@@ -32,6 +40,19 @@ pub struct Io<'a, C, S, D> {
     pub delay: &'a mut D,
     /// Decisions.
     pub profile: &'a Profile,
+    /// What the client knows from before.
+    pub client: &'a mut Client,
+}
+
+/// Longest PEM of root certificates.
+pub const TRUST: usize = 2048;
+
+/// What the client knows from before, in one boot.
+pub struct Client {
+    /// Root certificates that it trusts, as PEM.
+    pub trust: String<TRUST>,
+    /// The first address of a name: only a defect keeps it.
+    kept: Option<(String<{ url::MAX }>, IpAddr)>,
 }
 
 /// A request.
@@ -104,7 +125,7 @@ pub async fn perform<'n, N, C, S, D>(
     request: &Request<'_>,
 ) -> Result<Response<N::Connection<'n>>, Failure>
 where
-    N: TcpConnect<Error: Errno> + Dns,
+    N: Internet,
     C: Console,
     S: System,
     D: embedded_hal_async::delay::DelayNs,
@@ -136,20 +157,16 @@ async fn once<'n, N, C, S, D>(
     request: &Request<'_>,
 ) -> Result<Response<N::Connection<'n>>, Failure>
 where
-    N: TcpConnect<Error: Errno> + Dns,
+    N: Internet,
     C: Console,
     S: System,
     D: embedded_hal_async::delay::DelayNs,
 {
-    if url.tls {
-        error!(*io.console, "HTTP_CLIENT", "Error, no transport for scheme https: TLS is not in this firmware");
-        return Err(Failure::new(EspError::HttpInvalidTransport));
-    }
     let mut connection = connect(network, io, url).await?;
 
     let mut head = String::<REQUEST>::new();
     write!(head, "{} {} HTTP/1.1\r\nHost: {}", request.method, url.path(), url.host())
-        .and_then(|()| if url.port == 80 { Ok(()) } else { write!(head, ":{}", url.port) })
+        .and_then(|()| if url.has_default_port() { Ok(()) } else { write!(head, ":{}", url.port) })
         .and_then(|()| write!(head, "\r\n{}", request.headers))
         .and_then(|()| {
             if request.body.is_empty() { Ok(()) } else { write!(head, "Content-Length: {}\r\n", request.body.len()) }
@@ -187,53 +204,18 @@ async fn connect<'n, N, C, S, D>(
     url: &Url,
 ) -> Result<N::Connection<'n>, Failure>
 where
-    N: TcpConnect<Error: Errno> + Dns,
+    N: Internet,
     C: Console,
     S: System,
     D: embedded_hal_async::delay::DelayNs,
 {
-    // LWIP_SOCKET_OFFSET: lwIP's sockets are numbered above the VFS's own descriptors.
-    let socket = 54 + io.system.open_sockets();
-    let address = match url.host().parse::<Ipv4Addr>() {
-        Ok(address) => Ok(IpAddr::V4(address)),
-        Err(_) => {
-            let lookup = network.get_host_by_name(url.host(), AddrType::IPv4);
-            match at_most(io.system, io.delay, io.profile.connect_timeout_ms, lookup).await {
-                Ok(Ok(address)) => Ok(address),
-                Ok(Err(_)) | Err(_) => {
-                    // 202 is lwIP's EAI_FAIL.
-                    error!(
-                        *io.console,
-                        "esp-tls",
-                        "couldn't get hostname for :{}: getaddrinfo() returns 202, addrinfo=0x0",
-                        url.host()
-                    );
-                    Err((EspError::TlsCannotResolveHostname, None))
-                }
-            }
-        }
+    let connected = match resolve(network, io, url).await {
+        Ok(address) => open(network, io, url, address).await,
+        Err(cause) => Err((cause, None)),
     };
-    let connected = match address {
-        Err(failed) => Err(failed),
-        Ok(address) => {
-            let connecting = network.connect(SocketAddr::new(address, url.port));
-            match at_most(io.system, io.delay, io.profile.connect_timeout_ms, connecting).await {
-                Ok(Ok(connection)) => Ok(connection),
-                Ok(Err(e)) if e.errno() == 23 => {
-                    error!(*io.console, "esp-tls", "Failed to create socket (family 2 socktype 1 protocol 0)");
-                    Err((EspError::TlsCannotCreateSocket, Some(e.errno())))
-                }
-                Ok(Err(e)) => {
-                    let text = strerror(e.errno());
-                    error!(*io.console, "esp-tls", "[sock={}] delayed connect error: {}", socket, text);
-                    Err((EspError::TlsFailedConnectToHost, Some(e.errno())))
-                }
-                Err(_) => {
-                    error!(*io.console, "esp-tls", "[sock={}] select() timeout", socket);
-                    Err((EspError::TlsConnectionTimeout, None))
-                }
-            }
-        }
+    let connected = match connected {
+        Ok(connection) if url.tls => secure(network, io, url, connection).await,
+        other => other,
     };
     match connected {
         Ok(connection) => Ok(connection),
@@ -241,6 +223,120 @@ where
             error!(*io.console, "transport_base", "Failed to open a new connection: {}", cause.code());
             error!(*io.console, "HTTP_CLIENT", "Connection failed, sock < 0");
             Err(Failure { error: EspError::HttpConnect, errno })
+        }
+    }
+}
+
+/// Why there is no connection: ESP-IDF's name for it, and the socket's errno where there was one.
+type Cause = (EspError, Option<i32>);
+
+/// The address of a URL's host.
+async fn resolve<N, C, S, D>(network: &N, io: &mut Io<'_, C, S, D>, url: &Url) -> Result<IpAddr, EspError>
+where
+    N: Internet,
+    C: Console,
+    S: System,
+    D: embedded_hal_async::delay::DelayNs,
+{
+    if let Ok(address) = url.host().parse::<Ipv4Addr>() {
+        return Ok(IpAddr::V4(address));
+    }
+    if io.profile.has(Defect::KeepsOldDnsAnswer)
+        && let Some((name, address)) = &io.client.kept
+        && name == url.host()
+    {
+        return Ok(*address);
+    }
+    let lookup = network.get_host_by_name(url.host(), AddrType::IPv4);
+    if let Ok(Ok(address)) = at_most(io.system, io.delay, io.profile.connect_timeout_ms, lookup).await {
+        io.client.kept = String::try_from(url.host()).ok().map(|name| (name, address));
+        return Ok(address);
+    }
+    // 202 is lwIP's EAI_FAIL.
+    error!(
+        *io.console,
+        "esp-tls",
+        "couldn't get hostname for :{}: getaddrinfo() returns 202, addrinfo=0x0",
+        url.host()
+    );
+    Err(EspError::TlsCannotResolveHostname)
+}
+
+/// A TCP connection.
+async fn open<'n, N, C, S, D>(
+    network: &'n N,
+    io: &mut Io<'_, C, S, D>,
+    url: &Url,
+    address: IpAddr,
+) -> Result<N::Connection<'n>, Cause>
+where
+    N: Internet,
+    C: Console,
+    S: System,
+    D: embedded_hal_async::delay::DelayNs,
+{
+    // LWIP_SOCKET_OFFSET: lwIP's sockets are numbered above the VFS's own descriptors.
+    let socket = 54 + io.system.open_sockets();
+    let connecting = network.connect(SocketAddr::new(address, url.port));
+    match at_most(io.system, io.delay, io.profile.connect_timeout_ms, connecting).await {
+        Ok(Ok(connection)) => Ok(connection),
+        Ok(Err(e)) if e.errno() == 23 => {
+            error!(*io.console, "esp-tls", "Failed to create socket (family 2 socktype 1 protocol 0)");
+            Err((EspError::TlsCannotCreateSocket, Some(e.errno())))
+        }
+        Ok(Err(e)) => {
+            let text = strerror(e.errno());
+            error!(*io.console, "esp-tls", "[sock={}] delayed connect error: {}", socket, text);
+            Err((EspError::TlsFailedConnectToHost, Some(e.errno())))
+        }
+        Err(_) => {
+            error!(*io.console, "esp-tls", "[sock={}] select() timeout", socket);
+            Err((EspError::TlsConnectionTimeout, None))
+        }
+    }
+}
+
+/// TLS on a TCP connection.
+async fn secure<'n, N, C, S, D>(
+    network: &'n N,
+    io: &mut Io<'_, C, S, D>,
+    url: &Url,
+    mut connection: N::Connection<'n>,
+) -> Result<N::Connection<'n>, Cause>
+where
+    N: Internet,
+    C: Console,
+    S: System,
+    D: embedded_hal_async::delay::DelayNs,
+{
+    let trust = Trust { roots: &io.client.trust, verify: !io.profile.has(Defect::AcceptsAnyCertificate) };
+    if trust.verify && trust.roots.is_empty() {
+        error!(
+            *io.console,
+            "esp-tls-mbedtls", "No server verification option set: there is no root certificate to trust"
+        );
+        return Err((EspError::MbedtlsSslSetupFailed, None));
+    }
+    let shaking = network.secure(&mut connection, url.host(), &trust);
+    match at_most(io.system, io.delay, io.profile.connect_timeout_ms, shaking).await {
+        Ok(Ok(())) => Ok(connection),
+        Ok(Err(failure)) => {
+            error!(
+                *io.console,
+                "esp-tls-mbedtls",
+                "mbedtls_ssl_handshake returned -0x{:04X}",
+                failure.code.unsigned_abs()
+            );
+            if let Some(text) = failure.verification {
+                info!(*io.console, "esp-tls-mbedtls", "Failed to verify peer certificate!");
+                info!(*io.console, "esp-tls-mbedtls", "verification info:   ! {}", text);
+            }
+            error!(*io.console, "esp-tls", "Failed to open new connection");
+            Err((EspError::MbedtlsSslHandshakeFailed, failure.errno))
+        }
+        Err(_) => {
+            error!(*io.console, "esp-tls", "Failed to open new connection in specified timeout");
+            Err((EspError::TlsConnectionTimeout, None))
         }
     }
 }

@@ -15,6 +15,47 @@ pub trait Errno {
     fn errno(&self) -> i32;
 }
 
+/// Whom a TLS client trusts.
+#[derive(Clone, Copy, Debug)]
+pub struct Trust<'a> {
+    /// Root certificates as PEM.
+    pub roots: &'a str,
+    /// Verify what the server presents. Only a defect does not.
+    pub verify: bool,
+}
+
+/// A TLS handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TlsFailure {
+    /// mbedTLS's error number, negative.
+    pub code: i32,
+    /// What `mbedtls_x509_crt_verify_info` says of a certificate that was refused.
+    pub verification: Option<&'static str>,
+    /// The socket's errno, where the connection broke.
+    pub errno: Option<i32>,
+}
+
+/// TLS on top of a TCP connection: mbedTLS on a chip.
+#[allow(async_fn_in_trait, reason = "one executor, no Send bound wanted")]
+pub trait Secure: TcpConnect {
+    /// Shakes hands with the server of a name or address. After an error the connection can only be dropped.
+    ///
+    /// # Errors
+    ///
+    /// See [`TlsFailure`].
+    async fn secure<'n>(
+        &'n self,
+        connection: &mut Self::Connection<'n>,
+        server: &str,
+        trust: &Trust<'_>,
+    ) -> Result<(), TlsFailure>;
+}
+
+/// What the agent needs of a network: TCP, TLS and names.
+pub trait Internet: TcpConnect<Error: Errno> + Dns + Secure {}
+
+impl<N: TcpConnect<Error: Errno> + Dns + Secure> Internet for N {}
+
 /// Configuration in the NVS partition.
 #[allow(async_fn_in_trait, reason = "one executor, no Send bound wanted")]
 pub trait Nvs {
@@ -91,8 +132,8 @@ pub trait Parts {
     type Restart: Restart;
     /// Link.
     type Link: Link;
-    /// TCP and DNS.
-    type Network: TcpConnect<Error: Errno> + Dns;
+    /// TCP, TLS and DNS.
+    type Network: Internet;
     /// Delay: device time.
     type Delay: DelayNs + Clone;
 }

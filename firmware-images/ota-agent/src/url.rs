@@ -50,6 +50,12 @@ impl Url {
         Ok(Self { text, host: (host_start, host_start + host_len), path: authority_end, port, tls })
     }
 
+    /// True where the port is its scheme's own.
+    #[must_use]
+    pub fn has_default_port(&self) -> bool {
+        self.port == if self.tls { 443 } else { 80 }
+    }
+
     /// The whole URL.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -297,6 +297,15 @@ pub struct ServeArgs {
     /// Addresses to listen on.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8002")]
     pub listen: Vec<std::net::SocketAddr>,
+    /// Addresses to listen on with TLS, with certificates of a test authority made for this run.
+    #[arg(long, value_name = "IP:PORT", requires = "ca")]
+    pub tls_listen: Vec<std::net::SocketAddr>,
+    /// Host names and addresses that the TLS certificate is for; the addresses listened on unless given.
+    #[arg(long, value_name = "NAME", requires = "tls_listen")]
+    pub tls_name: Vec<String>,
+    /// File to write the test authority's root certificate to (PEM): what the device is to trust.
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    pub ca: Option<PathBuf>,
     /// Base of the firmware URL in answers, as the device sees this host (http://192.168.88.200:8002).
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,

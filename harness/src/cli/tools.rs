@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::future::Future;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use miette::{Result, miette};
 use ota_server::plan::FaultRule;
 use ota_server::serve::{ServeOptions, serve as serve_alone};
 use ota_server::server::Offer;
+use ota_server::tls::Authority;
 use virtual_esp32::standalone::{DEFAULT_FLASH_SIZE, Options, Standalone, interrupted};
 
 use super::args::{AnalyzeArgs, DoctorArgs, ServeArgs, VirtualArgs};
@@ -65,8 +67,14 @@ pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
             Some(Offer { version, bytes: bytes.into(), file_name, force: false })
         }
     };
+    let authority = match &args.ca {
+        Some(file) => Some(authority(file, args)?),
+        None => None,
+    };
     let options = ServeOptions {
         listen: args.listen.clone(),
+        tls: args.tls_listen.clone(),
+        authority,
         advertised: args.advertise.clone(),
         offer,
         faults,
@@ -91,6 +99,18 @@ pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
     })?;
     served.map_err(|e| miette!("{e}"))?;
     Ok(0)
+}
+
+/// Makes a test authority and writes its root certificate.
+fn authority(file: &Path, args: &ServeArgs) -> Result<Arc<Authority>> {
+    let mut hosts = args.tls_name.clone();
+    if hosts.is_empty() {
+        hosts = args.tls_listen.iter().map(|address| address.ip().to_string()).collect();
+    }
+    let authority = Authority::new(&hosts).map_err(|e| miette!("{e}"))?;
+    std::fs::write(file, authority.root_pem())
+        .map_err(|e| miette!("cannot write the root certificate to {}: {e}", file.display()))?;
+    Ok(Arc::new(authority))
 }
 
 pub(super) fn virtual_board(args: &VirtualArgs) -> Result<u8> {

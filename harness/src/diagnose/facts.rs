@@ -222,6 +222,8 @@ impl Facts {
             | ServerEvent::Response { .. }
             | ServerEvent::ConnectionClosed { .. }
             | ServerEvent::Swallowing { .. }
+            | ServerEvent::TlsHandshake { .. }
+            | ServerEvent::DnsQuestion { .. }
             | ServerEvent::PlanChanged { .. } => {}
         }
     }

@@ -8,6 +8,7 @@ macro_rules! files {
 
 /// Name and text of each.
 pub const MUTANTS: &[(&str, &str)] = files![
+    "accepts-any-certificate",
     "accepts-merged-image",
     "confirms-too-early",
     "counter-stuck",
@@ -26,6 +27,7 @@ pub const MUTANTS: &[(&str, &str)] = files![
     "ignores-revision",
     "ignores-size",
     "installs-older",
+    "keeps-old-dns-answer",
     "leaks-socket",
     "loses-network",
     "never-confirms",

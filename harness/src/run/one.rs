@@ -7,7 +7,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ota_server::dns::DnsConfig;
 use ota_server::server::{ListenerConfig, OtaServer, ServerConfig};
+use ota_server::tls::Authority;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::unbounded_channel;
 use virtual_esp32::{Config, Flash, NetworkMap, VirtualEsp32, control};
@@ -30,7 +32,12 @@ use crate::judge::{self, Facts};
 use crate::recording::{self, Footer, Header};
 use crate::report::model::ScenarioReport;
 use crate::rig::{BoardRig, preflight};
-use crate::scenario::{self, model::Capability, model::Scenario, values::Values};
+use crate::scenario::{
+    self,
+    model::Capability,
+    model::Scenario,
+    values::{SERVER_NAME, TLS_PORT, Values},
+};
 use crate::timeline::{Action, Event, EventKind, Timeline, describe};
 use crate::verdict::Verdict;
 
@@ -58,21 +65,15 @@ pub(super) fn run(
     let Shared { config, attached, dialect } = shared;
     let begun = Instant::now();
     let board = config.board.name();
-    let values = values(config, selected);
-    let parsed = scenario::parse(&selected.name, &selected.path, &selected.text, &values);
-    let mut ran = Ran {
-        name: &selected.name,
-        path: &selected.path,
-        text: &selected.text,
-        scenario: None,
-        board: &board,
-        chip: config.chip.name(),
-        attempt,
-        warped: config.is_warped(),
-        wall_ms: 0,
-        recording: None,
-        server_url: values.0.get("server.url").cloned(),
+    let (values, authority) = match values(config, selected) {
+        Ok(values) => values,
+        Err(why) => {
+            return scenario_report(&nothing_ran(config, selected, &board, attempt), &[], &Verdict::rig_error(why));
+        }
     };
+    let parsed = scenario::parse(&selected.name, &selected.path, &selected.text, &values);
+    let server_url = values.0.get("server.url").cloned();
+    let mut ran = Ran { server_url, ..nothing_ran(config, selected, &board, attempt) };
     let scenario = match parsed {
         Ok(scenario) => scenario,
         Err(errors) => {
@@ -94,7 +95,10 @@ pub(super) fn run(
         return scenario_report(&ran, &[], &Verdict::rig_error(reason));
     }
     let executed = match dialect {
-        Ok(dialect) => execute(config, dialect, selected, &scenario, &values, attempt, progress),
+        Ok(dialect) => {
+            let job = Job { config, selected, scenario: &scenario, values: &values, authority };
+            execute(&job, dialect, attempt, progress)
+        }
         Err(why) => Err(why.clone()),
     };
     let (events, verdict, file) = match executed {
@@ -106,16 +110,44 @@ pub(super) fn run(
     scenario_report(&ran, &events, &verdict)
 }
 
-/// The values that fill a scenario's templates.
-fn values(config: &RunConfig, selected: &Selected) -> Values {
+/// What is known of a run before it begins.
+fn nothing_ran<'a>(config: &'a RunConfig, selected: &'a Selected, board: &'a str, attempt: u32) -> Ran<'a> {
+    Ran {
+        name: &selected.name,
+        path: &selected.path,
+        text: &selected.text,
+        scenario: None,
+        board,
+        chip: config.chip.name(),
+        attempt,
+        warped: config.is_warped(),
+        wall_ms: 0,
+        recording: None,
+        server_url: None,
+    }
+}
+
+/// The values that fill a scenario's templates, and the authority that its device is to trust.
+fn values(config: &RunConfig, selected: &Selected) -> Result<(Values, Option<Arc<Authority>>), String> {
     let network = Values::of_network(&config.host().to_string(), config.port);
     // Which version is flashed decides the delay law; it stands in the file itself, so it is read once without the law.
     let preliminary = config.firmware.values("0", network.clone());
-    let version = scenario::parse(&selected.name, &selected.path, &selected.text, &preliminary)
-        .ok()
+    let scenario = scenario::parse(&selected.name, &selected.path, &selected.text, &preliminary).ok();
+    let authority = match &scenario {
+        Some(scenario) if scenario.requires.contains(&Capability::TestCa) => {
+            let hosts = [config.host().to_string(), SERVER_NAME.to_owned()];
+            Some(Arc::new(Authority::new(&hosts).map_err(|e| e.to_string())?))
+        }
+        _ => None,
+    };
+    let version = scenario
         .and_then(|s| config.catalogue.application(&s.image.flash, config.chip).ok())
         .map_or_else(|| "0".to_owned(), |image| image.version().to_owned());
-    config.firmware.values(&version, network)
+    let values = config.firmware.values(&version, network);
+    Ok(match authority {
+        Some(authority) => (values.with("server.ca", &authority.root_pem()), Some(authority)),
+        None => (values, None),
+    })
 }
 
 /// Why this board cannot run this scenario.
@@ -135,6 +167,14 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     if scenario.requires.contains(&Capability::Power) && !has_power {
         return Some(format!("board {} has no power switch", config.board.name()));
     }
+    if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
+        return Some(format!("board {} does not ask the rig's name server for names", config.board.name()));
+    }
+    if scenario.requires.contains(&Capability::TestCa)
+        && let Some(why) = cannot_trust(config, scenario)
+    {
+        return Some(why);
+    }
     // An image that cannot be laid out is the rig's failure, told when it is to be flashed.
     let layout = layout(config, scenario).ok()?;
     [
@@ -146,6 +186,21 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     .map(|(_, has)| format!("the flashed bootloader has no {}", has.name()))
 }
 
+/// Why the device cannot be told to trust the test authority.
+fn cannot_trust(config: &RunConfig, scenario: &Scenario) -> Option<String> {
+    if config.firmware.nvs_key("ota-ca").is_none() {
+        return Some(format!(
+            "firmware {} cannot be told to trust the test authority: its file names no NVS key ota-ca",
+            config.firmware.name
+        ));
+    }
+    let image = config.catalogue.application(&scenario.image.flash, config.chip).ok()?;
+    image.profile.is_none().then(|| {
+        "the test authority's certificate is read from NVS by the reference firmware alone, and another one is flashed"
+            .to_owned()
+    })
+}
+
 /// What stands where on flash when the scenario begins.
 fn layout(config: &RunConfig, scenario: &Scenario) -> Result<Layout, ImageError> {
     config.catalogue.layout(&config.images().flashed(&scenario.image.flash)?)
@@ -154,15 +209,22 @@ fn layout(config: &RunConfig, scenario: &Scenario) -> Result<Layout, ImageError>
 /// What a run leaves: its events, its verdict, its recording.
 type Executed = (Vec<Event>, Verdict, String);
 
+/// One scenario, ready to run.
+struct Job<'a> {
+    config: &'a RunConfig,
+    selected: &'a Selected,
+    scenario: &'a Scenario,
+    values: &'a Values,
+    authority: Option<Arc<Authority>>,
+}
+
 fn execute(
-    config: &RunConfig,
+    job: &Job<'_>,
     dialect: &Arc<Dialect>,
-    selected: &Selected,
-    scenario: &Scenario,
-    values: &Values,
     attempt: u32,
     progress: &Sender<Progress>,
 ) -> Result<Executed, String> {
+    let Job { config, selected, scenario, values, .. } = *job;
     let table = layout(config, scenario).map_err(|e| e.to_string())?.table;
     let facts = Facts {
         slots: table
@@ -206,7 +268,7 @@ fn execute(
         let work = || {
             let secrets = config.credentials.iter().filter_map(NvsItem::secret).map(str::to_owned).collect();
             let reader = ConsoleReader::new(Arc::clone(dialect)).masking(secrets);
-            let result = timeline(config, scenario, &facts, reader, writer, progress, &guard);
+            let result = timeline(job, &facts, reader, writer, progress, &guard);
             // The other end may have given up on this run.
             let _ = done.send(result);
         };
@@ -241,14 +303,14 @@ fn wall_ms() -> u64 {
 
 /// Makes board and server in a runtime of their own, and runs the engine over them.
 fn timeline(
-    config: &RunConfig,
-    scenario: &Scenario,
+    job: &Job<'_>,
     facts: &Facts,
     reader: ConsoleReader,
     writer: recording::Writer,
     progress: &Sender<Progress>,
     guard: &Notify,
 ) -> Result<(Vec<Event>, recording::Writer), String> {
+    let Job { config, scenario, .. } = *job;
     let mode = if config.is_warped() { Mode::Warped } else { Mode::Real };
     let in_flight = InFlight::new();
     let writer = RefCell::new(writer);
@@ -269,7 +331,7 @@ fn timeline(
         tokio::select! {
             biased;
             () = guard.notified() => {}
-            ended = on_board(config, scenario, facts, reader, &mut line, clock.clone(), &in_flight) => return ended,
+            ended = on_board(job, facts, reader, &mut line, clock.clone(), &in_flight) => return ended,
         }
         let event = engine::runaway(line.events(), "the run did not end in time: it was ended".to_owned());
         line.record(clock.now(), None, EventKind::Rig(event));
@@ -297,14 +359,14 @@ fn preflight(config: &RunConfig, scenario: &Scenario, bind: SocketAddr) -> Resul
 }
 
 async fn on_board(
-    config: &RunConfig,
-    scenario: &Scenario,
+    job: &Job<'_>,
     facts: &Facts,
     reader: ConsoleReader,
     line: &mut Timeline<'_>,
     clock: RunClock,
     in_flight: &InFlight,
 ) -> Result<(), String> {
+    let Job { config, scenario, .. } = *job;
     let (events, server_events) = unbounded_channel();
     let bind = if config.is_elsewhere() {
         let bind = SocketAddr::new(config.bind, config.port);
@@ -313,17 +375,28 @@ async fn on_board(
     } else {
         SocketAddr::from(([127, 0, 0, 1], 0))
     };
+    let mut listeners = vec![ListenerConfig { port: config.port, bind, tls: false }];
+    if job.authority.is_some() {
+        let port = if config.is_elsewhere() { TLS_PORT } else { 0 };
+        listeners.push(ListenerConfig { port: TLS_PORT, bind: SocketAddr::new(bind.ip(), port), tls: true });
+    }
+    let dns = (!config.is_elsewhere()).then(|| DnsConfig {
+        bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+        names: vec![(SERVER_NAME.to_owned(), config.host())],
+    });
     let server = OtaServer::start(ServerConfig {
-        listeners: vec![ListenerConfig { port: config.port, bind }],
+        listeners,
         ota_path: ota_server::serve::OTA_PATH.to_owned(),
         advertised: Some(format!("http://{}:{}", config.host(), config.port)),
+        authority: job.authority.clone(),
+        dns,
         in_flight: in_flight.clone(),
         clock: clock.clone(),
         seed: config.seed,
         events,
     })
     .map_err(|e| e.to_string())?;
-    let mut network = NetworkMap::default();
+    let mut network = NetworkMap { name_server: server.dns_address(), ..NetworkMap::default() };
     for (port, real) in server.addresses() {
         network.listen(config.host(), port, real, server.closed_address());
     }

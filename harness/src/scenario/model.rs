@@ -64,6 +64,10 @@ pub enum Capability {
     BootloaderRollback,
     /// Its bootloader refuses a lower security version.
     AntiRollback,
+    /// It can be told to trust the rig's test authority: the server speaks TLS beside HTTP.
+    TestCa,
+    /// It asks the rig's name server for names.
+    Dns,
 }
 
 /// Which images a scenario uses: catalogue version names, resolved for the board's chip.

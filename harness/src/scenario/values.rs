@@ -8,18 +8,29 @@ use ota_server::units::HumanDuration;
 use super::model::DelayLaw;
 use crate::problem::suggestion;
 
+/// Port of the OTA server's TLS listener, as the device sees it.
+pub const TLS_PORT: u16 = 8443;
+/// The OTA server's name in the rig's name server; reserved for tests (RFC 6761).
+pub const SERVER_NAME: &str = "ota.brickproof.test";
+
 /// Names and what they stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Values(pub BTreeMap<String, String>);
 
 impl Values {
-    /// The values of a network.
+    /// The values of a network. The certificate of the test authority is known once there is one: it is made for a run.
     #[must_use]
     pub fn of_network(host: &str, port: u16) -> Self {
+        let path = ota_server::serve::OTA_PATH;
         Self(BTreeMap::from([
+            ("server.ca".to_owned(), "(the test authority's certificate)".to_owned()),
+            ("server.tls-port".to_owned(), TLS_PORT.to_string()),
+            ("server.tls-url".to_owned(), format!("https://{host}:{TLS_PORT}{path}")),
+            ("server.name".to_owned(), SERVER_NAME.to_owned()),
+            ("server.name-url".to_owned(), format!("http://{SERVER_NAME}:{port}{path}")),
             ("server.host".to_owned(), host.to_owned()),
             ("server.port".to_owned(), port.to_string()),
-            ("server.url".to_owned(), format!("http://{host}:{port}{}", ota_server::serve::OTA_PATH)),
+            ("server.url".to_owned(), format!("http://{host}:{port}{path}")),
         ]))
     }
 

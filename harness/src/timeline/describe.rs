@@ -60,6 +60,13 @@ fn server(event: &ServerEvent) -> String {
         ServerEvent::NotListening { port } => format!("port {port} is closed: connections get RST"),
         ServerEvent::Swallowing { port } => format!("port {port} swallows connections: no SYN is answered"),
         ServerEvent::Accepted { connection, port, .. } => format!("connection {connection} on port {port}"),
+        ServerEvent::TlsHandshake { connection, done: true, detail } => {
+            format!("connection {connection}: secured, {detail}")
+        }
+        ServerEvent::TlsHandshake { connection, done: false, detail } => {
+            format!("connection {connection}: the TLS handshake failed: {detail}")
+        }
+        ServerEvent::DnsQuestion { name, answer } => format!("asked for {name}, answered {answer}"),
         ServerEvent::Request { connection, method, path, body_bytes, .. } => {
             let body = if *body_bytes > 0 { format!(", {body_bytes} bytes of body") } else { String::new() };
             format!("connection {connection}: {method} {path}{body}")
