@@ -8,9 +8,10 @@ use heapless::String;
 use crate::answer::{Answer, Value};
 use crate::check::{CheckFailed, check};
 use crate::defect::Defect;
-use crate::download::upgrade;
+use crate::download::{Wanted, upgrade};
 use crate::http::{Client, TRUST};
 use crate::log::{error, info, warning};
+use crate::parameters::Parameters;
 use crate::platform::{Console as _, Link, Nvs, Parts, Platform, Restart, System};
 use crate::profile::{self, AfterFailedUpgrade, Profile};
 use crate::slots::Slots;
@@ -37,6 +38,8 @@ pub const DEFAULT_URL: &str = "http://ota.example/xiaozhi/ota/";
 const SHORTEST_URL: usize = 10;
 /// The idle device reports its resources this often, in milliseconds.
 const REPORT_MS: u32 = 10_000;
+/// What the defect that leaks never frees of a failed attempt, in bytes: a client's buffers.
+const LEAK: u32 = 2560;
 /// The device restarts this long after a successful upgrade, in milliseconds.
 const RESTART_MS: u32 = 1000;
 
@@ -53,8 +56,8 @@ pub async fn run<P: Parts>(platform: &mut Platform<P>, app: &App<'_>) -> Infalli
         );
         return idle(platform).await;
     };
-    let profile = &match Defect::of_parameters(app.profile.parameters()) {
-        Ok(defect) => profile.with(defect),
+    let profile = &match Parameters::parse(app.profile.parameters()) {
+        Ok(parameters) => profile.with(parameters),
         Err(unknown) => {
             error!(platform.console, "ota_agent", "Unknown parameter \"{}\": this firmware does nothing", unknown);
             return idle(platform).await;
@@ -92,10 +95,16 @@ pub async fn run<P: Parts>(platform: &mut Platform<P>, app: &App<'_>) -> Infalli
     let ip = platform.link.up().await;
     info!(platform.console, "wifi", "Got IP: {}", ip);
     info!(platform.console, "Ota", "Current version: {}", app.version);
-    if check_for_update(platform, app, profile, &slots).await == Outcome::Restart {
-        return platform.restart.restart().await;
+    let mut client = Client::trusting(trusted(platform).await);
+    let mut failures = 0;
+    loop {
+        if check_for_update(platform, app, profile, &slots, &mut client, &mut failures).await == Outcome::Restart {
+            return platform.restart.restart().await;
+        }
+        let Some(seconds) = profile.recheck else { return idle(platform).await };
+        info!(platform.console, "Application", "STATE: idle");
+        report_for(platform, seconds).await;
     }
-    idle(platform).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,9 +118,12 @@ async fn check_for_update<P: Parts>(
     app: &App<'_>,
     profile: &Profile,
     slots: &Slots,
+    client: &mut Client,
+    failures: &mut u32,
 ) -> Outcome {
-    let mut client = Client::trusting(trusted(platform).await);
-    let mut failures = 0;
+    if !profile.has(Defect::DelayNotReset) {
+        *failures = 0;
+    }
     let mut stuck_client = false;
     loop {
         let mut buffer = [0; url::MAX];
@@ -130,14 +142,14 @@ async fn check_for_update<P: Parts>(
             error!(platform.console, "HTTP_CLIENT", "Connection is already open");
             None
         } else {
-            match check(platform, app, profile, &mut client, configured).await {
+            match check(platform, app, profile, client, configured).await {
                 Ok(answer) => Some(answer),
                 Err(CheckFailed::Crash) => match crash(platform).await {},
                 Err(CheckFailed::Failed) => None,
             }
         };
         if let Some(answer) = answer {
-            return act(platform, app, profile, slots, &mut client, &answer).await;
+            return act(platform, app, profile, slots, client, &answer).await;
         }
         stuck_client = profile.has(Defect::SecondAttemptFails);
         if profile.has(Defect::ForgetsSettings) && platform.nvs.set_str("wifi", "ota_url", "").await.is_err() {
@@ -146,17 +158,21 @@ async fn check_for_update<P: Parts>(
         if profile.has(Defect::RestartsOnFailure) {
             return Outcome::Restart;
         }
-        failures = if profile.has(Defect::CounterStuck) { 1 } else { failures + 1 };
+        *failures = if profile.has(Defect::CounterStuck) { 1 } else { *failures + 1 };
         let last = match profile.defect {
             Some(Defect::GivesUpAfterOne) => 1,
             Some(Defect::StopsOneEarly) => profile.attempts - 1,
+            Some(Defect::NeverStops) => u32::MAX,
             _ => profile.attempts,
         };
-        if failures >= last {
+        if profile.has(Defect::LeaksHeap) {
+            platform.system.lose_heap(LEAK);
+        }
+        if *failures >= last {
             error!(platform.console, "Application", "Too many retries, exit version check");
             return Outcome::GoOn;
         }
-        let seconds = profile.delay.seconds(failures);
+        let seconds = profile.delay.seconds(*failures);
         if !profile.has(Defect::SilentRetries) {
             warning!(
                 platform.console,
@@ -164,7 +180,7 @@ async fn check_for_update<P: Parts>(
                 "Check new version failed, retry in {} seconds ({}/{})",
                 seconds,
                 failures,
-                profile.attempts.min(10)
+                profile.attempts
             );
         }
         let ms = match profile.defect {
@@ -215,7 +231,7 @@ async fn act<P: Parts>(
     let url = answer.url.as_deref().filter(|url| !url.is_empty());
     if let (true, Some(url)) = (wanted, url) {
         info!(platform.console, "Ota", "New version available: {}", offered);
-        if upgrade(platform, slots, profile, client, url).await.is_ok() {
+        if upgrade(platform, slots, profile, client, &Wanted { version: offered, url }).await.is_ok() {
             info!(platform.console, "Application", "Restarting into the new firmware");
             pause(&mut platform.system, &mut platform.delay, RESTART_MS).await;
             return Outcome::Restart;
@@ -266,6 +282,14 @@ async fn crash<P: Parts>(platform: &mut Platform<P>) -> Infallible {
 async fn idle<P: Parts>(platform: &mut Platform<P>) -> Infallible {
     info!(platform.console, "Application", "STATE: idle");
     loop {
+        report_for(platform, u32::MAX).await;
+    }
+}
+
+/// Reports the device's resources for so many seconds.
+async fn report_for<P: Parts>(platform: &mut Platform<P>, seconds: u32) {
+    let mut left = u64::from(seconds) * 1000;
+    while left > 0 {
         info!(
             platform.console,
             "SystemInfo",
@@ -273,6 +297,8 @@ async fn idle<P: Parts>(platform: &mut Platform<P>) -> Infallible {
             platform.system.free_heap(),
             platform.system.open_sockets()
         );
-        pause(&mut platform.system, &mut platform.delay, REPORT_MS).await;
+        let step = left.min(u64::from(REPORT_MS));
+        pause(&mut platform.system, &mut platform.delay, u32::try_from(step).unwrap_or(REPORT_MS)).await;
+        left -= step;
     }
 }

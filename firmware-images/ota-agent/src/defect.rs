@@ -28,6 +28,16 @@ pub enum Defect {
     AcceptsAnyCertificate,
     /// The first address of a name is kept for ever: its server moves, and the device does not follow.
     KeepsOldDnsAnswer,
+    /// What a failed attempt allocated is never freed.
+    LeaksHeap,
+    /// The back-off of an earlier series of failures is kept after a success.
+    DelayNotReset,
+    /// A download is taken up again one block further on than it was written.
+    ResumesAtWrongOffset,
+    /// Whether the server resumes is not looked at: the whole image is written behind its first part.
+    IgnoresResumeStatus,
+    /// An image of a lower security version is taken.
+    IgnoresSecurityVersion,
     /// The client of a failed begin is not cleaned up: every later attempt fails at once.
     SecondAttemptFails,
     /// The socket of a failed attempt is never closed: lwIP has ten.
@@ -99,6 +109,11 @@ pub const ALL: &[(&str, Defect)] = &[
     ("restarts-on-failure", Defect::RestartsOnFailure),
     ("accepts-any-certificate", Defect::AcceptsAnyCertificate),
     ("keeps-old-dns-answer", Defect::KeepsOldDnsAnswer),
+    ("leaks-heap", Defect::LeaksHeap),
+    ("delay-not-reset", Defect::DelayNotReset),
+    ("resumes-at-wrong-offset", Defect::ResumesAtWrongOffset),
+    ("ignores-resume-status", Defect::IgnoresResumeStatus),
+    ("ignores-security-version", Defect::IgnoresSecurityVersion),
     ("second-attempt-fails", Defect::SecondAttemptFails),
     ("leaks-socket", Defect::LeaksSocket),
     ("forgets-settings", Defect::ForgetsSettings),
@@ -135,33 +150,11 @@ impl Defect {
     pub fn find(name: &str) -> Option<Self> {
         ALL.iter().find(|(known, _)| *known == name).map(|(_, defect)| *defect)
     }
-
-    /// Reads a profile record's parameters: nothing, or `defect=NAME`.
-    ///
-    /// # Errors
-    ///
-    /// The part that is not known: an image that asks for what this code cannot do must not run as if it had not.
-    pub fn of_parameters(parameters: &str) -> Result<Option<Self>, &str> {
-        let mut defect = None;
-        for part in parameters.split([' ', ',']).filter(|part| !part.is_empty()) {
-            let found = part.strip_prefix("defect=").and_then(Self::find);
-            defect = Some(found.ok_or(part)?);
-        }
-        Ok(defect)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn parameters_name_one_defect_or_none() {
-        assert_eq!(Defect::of_parameters(""), Ok(None));
-        assert_eq!(Defect::of_parameters("defect=no-delay"), Ok(Some(Defect::NoDelay)));
-        assert_eq!(Defect::of_parameters("defect=no-such"), Err("defect=no-such"));
-        assert_eq!(Defect::of_parameters("speed=9"), Err("speed=9"));
-    }
 
     #[test]
     fn names_are_unique_and_fit_the_record() {

@@ -104,6 +104,8 @@ pub struct Response<T> {
     pub status: u16,
     /// Announced length of the body.
     pub content_length: Option<u64>,
+    /// The first byte of the part that comes, and the length of the whole, where the server says so.
+    pub content_range: Option<(u64, u64)>,
     /// Where a redirect leads.
     pub location: Option<String<{ url::MAX }>>,
     framing: Framing,
@@ -187,6 +189,7 @@ where
         connection,
         status: 0,
         content_length: None,
+        content_range: None,
         location: None,
         framing: Framing::Close,
         first_chunk: true,
@@ -341,6 +344,13 @@ where
     }
 }
 
+/// The first byte and the length of the whole of `bytes 100-199/1000` (RFC 9110, 14.4).
+fn parse_content_range(text: &str) -> Option<(u64, u64)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, _) = range.split_once('-')?;
+    Some((first.trim().parse().ok()?, total.trim().parse().ok()?))
+}
+
 impl<T> Response<T>
 where
     T: Read + Write,
@@ -361,12 +371,15 @@ where
                     let mut content_length = None;
                     let mut chunked = false;
                     let mut location = None;
+                    let mut content_range = None;
                     for header in parsed.headers.iter() {
                         let value = core::str::from_utf8(header.value).unwrap_or("").trim();
                         if header.name.eq_ignore_ascii_case("content-length") {
                             content_length = value.parse().ok();
                         } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
                             chunked = value.eq_ignore_ascii_case("chunked");
+                        } else if header.name.eq_ignore_ascii_case("content-range") {
+                            content_range = parse_content_range(value);
                         } else if header.name.eq_ignore_ascii_case("location") {
                             location = String::try_from(value).ok();
                         }
@@ -380,6 +393,7 @@ where
                     self.status = status;
                     self.content_length = content_length;
                     self.location = location;
+                    self.content_range = content_range;
                     self.start = length;
                     self.framing = match (bodiless || matches!(status, 204 | 304), chunked, content_length) {
                         (true, ..) => Framing::Done,

@@ -12,6 +12,7 @@ pub mod answer;
 pub mod defect;
 pub mod error;
 pub mod http;
+pub mod parameters;
 pub mod platform;
 pub mod profile;
 pub mod slots;
@@ -21,6 +22,7 @@ pub mod version;
 mod check;
 mod download;
 mod log;
+mod resume;
 mod wait;
 
 pub use agent::{App, run};

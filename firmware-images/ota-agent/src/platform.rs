@@ -95,6 +95,10 @@ pub trait System {
     fn free_heap(&self) -> u32;
     /// Open sockets.
     fn open_sockets(&self) -> u32;
+    /// The security version burnt into the chip's fuses: anti-rollback takes nothing lower.
+    fn secure_version(&self) -> u32;
+    /// So many bytes of the heap are never freed again. Only a defect loses any.
+    fn lose_heap(&mut self, bytes: u32);
     /// Flash offset of the partition that the bootloader booted.
     fn running_offset(&self) -> u32;
     /// Feeds the watchdog; a hang is what never calls it.

@@ -1,6 +1,7 @@
 //! Profiles: every decision that firmware versions (or defects) differ in, as data.
 
 use crate::defect::Defect;
+use crate::parameters::Parameters;
 
 /// The wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,12 @@ pub struct Profile {
     pub log: LogStyle,
     /// Redirects followed at most (`max_redirection_count`).
     pub redirects: u32,
+    /// A download that broke off is taken up again after a restart.
+    pub resumes: bool,
+    /// The image is asked for piece by piece.
+    pub ranges: bool,
+    /// Seconds after which the version is checked again; never, where there are none.
+    pub recheck: Option<u32>,
     /// The wrong decision of a mutant.
     pub defect: Option<Defect>,
 }
@@ -74,11 +81,16 @@ impl Profile {
         self.defect == Some(defect)
     }
 
-    /// The profile with a defect.
+    /// The profile with what an image's parameters say.
     #[must_use]
-    pub fn with(self, defect: Option<Defect>) -> Self {
+    pub fn with(self, parameters: Parameters) -> Self {
+        let Parameters { defect, resumes, ranges, attempts, recheck } = parameters;
+        let built = Self { resumes, ranges, recheck, attempts: attempts.unwrap_or(self.attempts), ..self };
+        built.with_defect(defect)
+    }
+
+    fn with_defect(self, defect: Option<Defect>) -> Self {
         let decided = match defect {
-            Some(Defect::NeverStops) => Self { attempts: u32::MAX, ..self },
             Some(Defect::RedirectsForEver) => Self { redirects: u32::MAX, ..self },
             Some(Defect::ShortReadTimeout) => Self { read_timeout_ms: self.read_timeout_ms / 100, ..self },
             Some(Defect::SkipsVerification) => Self { verify: false, ..self },
@@ -101,6 +113,9 @@ pub const XIAOZHI_1_5_9: Profile = Profile {
     after_failed_upgrade: AfterFailedUpgrade::Restart(3),
     log: LogStyle::EspHttp,
     redirects: 10,
+    resumes: false,
+    ranges: false,
+    recheck: None,
     defect: None,
 };
 

@@ -66,7 +66,13 @@ fn scenario(expectation: ExpectationKind, within: u64) -> Scenario {
         source: Source { path: String::new(), text: String::new() },
         requires: BTreeSet::new(),
         device_time: Duration::from_secs(60),
-        image: Images { flash: "1".to_owned(), offer: None, offer_defect: None },
+        image: Images {
+            flash: "1".to_owned(),
+            flash_with: vec![],
+            flash_security: None,
+            offer: None,
+            offer_defect: None,
+        },
         provision: BTreeMap::from([("ota-url".to_owned(), Template(String::new()))]),
         faults: vec![],
         steps: vec![

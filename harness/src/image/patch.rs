@@ -38,7 +38,21 @@ impl Image {
         let name = format!("{}-{profile}", self.name());
         derived(self, bytes, name, format!("{} with profile {profile} {parameters}", self.name()).trim_end(), make)
     }
+
+    /// The image with another security version.
+    ///
+    /// # Errors
+    ///
+    /// The image is signed.
+    pub fn with_secure_version(&self, version: u32) -> Result<Self, ImageError> {
+        let bytes = patch::with_secure_version(&self.bytes, version).map_err(|why| refused(self, why))?;
+        let origin = format!("{} with security version {version}", self.name());
+        derived(self, bytes, format!("{}-security-{version}", self.name()), &origin, MADE_BY_SCENARIO.to_owned())
+    }
 }
+
+/// How an image came about that no command makes.
+const MADE_BY_SCENARIO: &str = "made for a scenario";
 
 fn refused(image: &Image, why: PatchError) -> ImageError {
     ImageError::NoApplication { what: format!("image `{}`", image.name()), why }

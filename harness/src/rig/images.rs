@@ -4,7 +4,7 @@ use esp_image::chip::ChipId;
 
 use crate::image::{Catalogue, Image, ImageError};
 use crate::mutant::{self, Carrier, Mutant};
-use crate::scenario::model::Scenario;
+use crate::scenario::model::{Images, Scenario};
 
 /// The images of a run.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +23,15 @@ impl RunImages<'_> {
     /// # Errors
     ///
     /// The catalogue has no such image, or it cannot carry the defect.
-    pub fn flashed(&self, wanted: &str) -> Result<Image, ImageError> {
-        let image = self.catalogue.application(wanted, self.chip)?;
-        match self.mutant {
-            Some(mutant) if mutant.carrier != Carrier::Update => with_defect(&image, &mutant.defect),
-            _ => Ok(image),
+    pub fn flashed(&self, wanted: &Images) -> Result<Image, ImageError> {
+        let image = self.catalogue.application(&wanted.flash, self.chip)?;
+        let mutant = self.mutant.filter(|mutant| mutant.carrier != Carrier::Update);
+        let defect = mutant.map(|mutant| mutant::parameters(&mutant.defect));
+        let words: Vec<&str> = wanted.flash_with.iter().map(String::as_str).chain(defect.as_deref()).collect();
+        let image = if words.is_empty() { image } else { with_parameters(&image, &words.join(" "))? };
+        match wanted.flash_security {
+            Some(version) => image.with_secure_version(version),
+            None => Ok(image),
         }
     }
 
@@ -39,14 +43,14 @@ impl RunImages<'_> {
     pub fn served(&self, wanted: &str, scenario: &Scenario) -> Result<Image, ImageError> {
         let image = self.catalogue.application(wanted, self.chip)?;
         match (&scenario.image.offer_defect, self.mutant) {
-            (Some(defect), _) => with_defect(&image, defect),
-            (None, Some(mutant)) if mutant.carrier != Carrier::Base => with_defect(&image, &mutant.defect),
+            (Some(defect), _) => with_parameters(&image, &mutant::parameters(defect)),
+            (None, Some(mutant)) if mutant.carrier != Carrier::Base => with_parameters(&image, &mutant.parameters()),
             _ => Ok(image),
         }
     }
 }
 
-fn with_defect(image: &Image, defect: &str) -> Result<Image, ImageError> {
+fn with_parameters(image: &Image, parameters: &str) -> Result<Image, ImageError> {
     let profile = image.profile.as_ref().map_or_else(String::new, |record| record.profile().to_owned());
-    image.with_profile(&profile, &mutant::parameters(defect))
+    image.with_profile(&profile, parameters)
 }

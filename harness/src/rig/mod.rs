@@ -132,6 +132,13 @@ impl BoardRig<'_> {
     }
 }
 
+/// A random number of a seed and a draw: the same for the same two.
+fn drawn(seed: u64, draw: u64) -> u64 {
+    use sha2::Digest as _;
+    let digest = sha2::Sha256::digest([seed.to_le_bytes(), draw.to_le_bytes()].concat());
+    digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
 fn told_keys(items: &[NvsItem]) -> Vec<(String, String)> {
     items
         .iter()
@@ -184,7 +191,7 @@ impl Rig for BoardRig<'_> {
     async fn start(&mut self, scenario: &Scenario) -> Result<Vec<Action>, RigError> {
         let mut actions = vec![self.offer(scenario.image.offer.as_deref()).await?];
         actions.push(self.set_faults(&scenario.faults).await?);
-        let app = self.images.flashed(&scenario.image.flash).map_err(Self::error)?;
+        let app = self.images.flashed(&scenario.image).map_err(Self::error)?;
         let layout = self.images.catalogue.layout(&app).map_err(Self::error)?;
         let nvs = *layout
             .nvs()
@@ -250,14 +257,18 @@ impl Rig for BoardRig<'_> {
                 vec![Action::Reset]
             }
             StepAction::CutPower(cut) => {
+                let operation = match cut.draw {
+                    Some(draw) => drawn(self.seed, draw) % cut.operation.max(1),
+                    None => cut.operation,
+                };
                 let when = match cut.when {
                     CutWhen::Before => virtual_esp32::CutWhen::Before,
-                    CutWhen::Inside => virtual_esp32::CutWhen::Inside { seed: self.seed ^ cut.operation },
+                    CutWhen::Inside => virtual_esp32::CutWhen::Inside { seed: self.seed ^ operation },
                     CutWhen::After => virtual_esp32::CutWhen::After,
                 };
-                self.board.cut_power_at(virtual_esp32::CutPlan { operation: cut.operation, when }).await?;
+                self.board.cut_power_at(virtual_esp32::CutPlan { operation, when }).await?;
                 let when = format!("{:?}", cut.when).to_lowercase();
-                vec![Action::PowerCutPlanned { operation: cut.operation, when }]
+                vec![Action::PowerCutPlanned { operation, when }]
             }
             StepAction::PowerOff => {
                 self.board.power(false).await?;

@@ -203,7 +203,7 @@ fn cannot_trust(config: &RunConfig, scenario: &Scenario) -> Option<String> {
 
 /// What stands where on flash when the scenario begins.
 fn layout(config: &RunConfig, scenario: &Scenario) -> Result<Layout, ImageError> {
-    config.catalogue.layout(&config.images().flashed(&scenario.image.flash)?)
+    config.catalogue.layout(&config.images().flashed(&scenario.image)?)
 }
 
 /// What a run leaves: its events, its verdict, its recording.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use ota_agent::parameters::{Parameters, WORDS};
 use ota_server::plan::FaultRule;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -73,7 +74,16 @@ impl Checker<'_, '_> {
             }
             defect.into_inner()
         });
-        Images { flash: raw.flash, offer: raw.offer, offer_defect }
+        let flash_with = raw.flash_with.into_iter().map(|word| {
+            let wrong = Parameters::parse(word.get_ref()).is_err() || word.get_ref().starts_with("defect=");
+            if wrong {
+                let message = format!("the reference firmware cannot be built with {:?}", word.get_ref());
+                self.problems.add(word.span(), message, Some(format!("there are {}", WORDS.join(", "))));
+            }
+            word.into_inner()
+        });
+        let flash_with = flash_with.collect();
+        Images { flash: raw.flash, flash_with, flash_security: raw.flash_security, offer: raw.offer, offer_defect }
     }
 
     fn faults(&mut self, rules: Vec<Spanned<FaultRule>>) -> Vec<FaultRule> {

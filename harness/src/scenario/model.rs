@@ -75,6 +75,10 @@ pub enum Capability {
 pub struct Images {
     /// What is flashed before the start.
     pub flash: String,
+    /// How the flashed image is built: words of the reference firmware's profile record.
+    pub flash_with: Vec<String>,
+    /// Security version of the flashed image.
+    pub flash_security: Option<u32>,
     /// What the server offers from the start, if anything.
     pub offer: Option<String>,
     /// The defect that what it offers carries: a new version that is no good.
@@ -127,8 +131,11 @@ pub enum CutWhen {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PowerCut {
     /// At which operation from now on: 0 is the next one. An operation is a sector erased or a page of 256 bytes
-    /// programmed.
+    /// programmed. With `draw`: below which one.
     pub operation: u64,
+    /// The operation is drawn at random by the run's seed and this number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<u64>,
     /// Where in it.
     pub when: CutWhen,
 }

@@ -55,6 +55,14 @@ pub(super) struct RawScenario {
 pub(super) struct RawImages {
     /// What is flashed before the start.
     pub(super) flash: String,
+    /// How the flashed image is built (reference firmware only): `resume` takes up a download that broke off, `ranges`
+    /// downloads piece by piece, `attempts=N` tries so often, `recheck=N` checks again after so many seconds.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub(super) flash_with: Vec<Spanned<String>>,
+    /// Security version of the flashed image, burnt when it is confirmed.
+    #[serde(default)]
+    pub(super) flash_security: Option<u32>,
     /// What the server offers from the start.
     #[serde(default)]
     pub(super) offer: Option<String>,
