@@ -53,8 +53,12 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
     let file = args.report.join("matrix.json");
     let json = serde_json::to_string_pretty(&matrix).map_err(|e| miette!("{e}"))?;
     std::fs::write(&file, json).map_err(|e| miette!("cannot write {}: {e}", file.display()))?;
+    let page = args.report.join("matrix.html");
+    let html = matrix::html(&matrix).map_err(|e| miette!("{e}"))?;
+    std::fs::write(&page, html).map_err(|e| miette!("cannot write {}: {e}", page.display()))?;
     out(&matrix::terminal(&matrix))?;
-    out(&format!("{runs} runs in {:.1} s; {}\n", begun.elapsed().as_secs_f64(), file.display()))?;
+    let took = begun.elapsed().as_secs_f64();
+    out(&format!("{runs} runs in {took:.1} s; {} and {}\n", page.display(), file.display()))?;
     Ok(u8::from(!matrix.complaints().is_empty()))
 }
 

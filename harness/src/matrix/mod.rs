@@ -3,6 +3,7 @@
 //! A mutant is caught where a scenario fails (never where the rig does) by an expectation that was named beforehand. A
 //! mutant that only fails otherwise is noticed for another reason than it should be, which is told apart.
 
+mod html;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::mutant::Mutant;
 use crate::report::model::{ScenarioReport, Status};
 
+pub use html::html;
 pub use text::{markdown, terminal};
 
 /// Scenario families that need not catch anything: healthy controls, with the reason.

@@ -73,3 +73,16 @@ fn sound_firmware_that_fails_is_a_complaint() {
     let matrix = Matrix::new(&[report("a", Status::Fail, &["x"])], vec![]);
     assert_eq!(matrix.complaints(), ["the sound firmware does not pass a: fail"]);
 }
+
+#[test]
+fn page_shows_who_noticed_whom_and_escapes_what_it_shows() {
+    let caught = mutant("caught", &[("b", "no retry <storm>")]);
+    let alive = mutant("alive", &[("b", "anything")]);
+    let reports = vec![report("a[n=1]", Status::Pass, &[]), report("b", Status::Fail, &["no retry <storm>"])];
+    let matrix = Matrix::new(&healthy(), vec![(caught, reports), (alive, healthy())]);
+    let page = html(&matrix).expect("page");
+    assert!(page.contains("1 of 2 mutants caught"), "{page}");
+    assert!(page.contains("no retry &#60;storm&#62;"), "{page}");
+    assert!(page.contains("mutant alive is not noticed by any scenario"));
+    assert_eq!(page.matches("class=\"n named\"").count(), 1);
+}
