@@ -134,6 +134,15 @@ impl Board {
         self.reset.hold(&self.port).await
     }
 
+    /// Takes the access point of the device's network away, or brings it back.
+    ///
+    /// # Errors
+    ///
+    /// See [`ResetLine::wifi`].
+    pub async fn wifi(&mut self, in_reach: bool) -> Result<(), BoardError> {
+        self.reset.wifi(&self.port, in_reach).await
+    }
+
     /// Plans a power cut at a flash operation of the chip.
     ///
     /// # Errors

@@ -107,6 +107,20 @@ pub trait ResetLine {
     /// The switch's failure, or that there is none.
     async fn power(&mut self, port: &Port, on: bool) -> Result<(), BoardError>;
 
+    /// Takes the access point of the device's network away, or brings it back. Only a virtual board can.
+    ///
+    /// # Errors
+    ///
+    /// This is no such board, or it does not answer.
+    async fn wifi(&mut self, port: &Port, in_reach: bool) -> Result<(), BoardError> {
+        let _ = in_reach;
+        Err(BoardError::Unable {
+            port: port.path().to_owned(),
+            what: "take its access point away",
+            why: "only a virtual board's network is the rig's own".to_owned(),
+        })
+    }
+
     /// Plans a power cut at a flash operation of the chip. Only a virtual board can.
     ///
     /// # Errors

@@ -40,6 +40,11 @@ impl ResetLine for InProcess {
         result.map_err(|e| failed("switch", port, "its handle", &e))
     }
 
+    async fn wifi(&mut self, _: &Port, in_reach: bool) -> Result<(), BoardError> {
+        self.0.set_wifi(in_reach);
+        Ok(())
+    }
+
     async fn cut_power_at(&mut self, _: &Port, plan: CutPlan) -> Result<(), BoardError> {
         self.0.flash().cut_power_at(plan);
         Ok(())
@@ -87,6 +92,10 @@ impl ResetLine for BySocket {
 
     async fn power(&mut self, port: &Port, on: bool) -> Result<(), BoardError> {
         self.send("switch", port, if on { &control::Command::PowerOn } else { &control::Command::PowerOff })
+    }
+
+    async fn wifi(&mut self, port: &Port, in_reach: bool) -> Result<(), BoardError> {
+        self.send("switch the Wi-Fi of", port, &control::Command::Wifi { in_reach })
     }
 
     async fn cut_power_at(&mut self, port: &Port, plan: CutPlan) -> Result<(), BoardError> {

@@ -274,6 +274,10 @@ impl Rig for BoardRig<'_> {
                 self.board.power(false).await?;
                 vec![Action::PowerOff]
             }
+            StepAction::Wifi { in_reach } => {
+                self.board.wifi(*in_reach).await?;
+                vec![if *in_reach { Action::WifiOn } else { Action::WifiOff }]
+            }
             StepAction::PowerOn => {
                 self.board.power(true).await?;
                 vec![Action::PowerOn]

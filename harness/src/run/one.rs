@@ -170,6 +170,9 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
         return Some(format!("board {} does not ask the rig's name server for names", config.board.name()));
     }
+    if scenario.requires.contains(&Capability::Wifi) && config.is_elsewhere() {
+        return Some(format!("the access point of board {} is not the rig's", config.board.name()));
+    }
     if scenario.requires.contains(&Capability::TestCa)
         && let Some(why) = cannot_trust(config, scenario)
     {

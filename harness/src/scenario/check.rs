@@ -111,6 +111,9 @@ impl Checker<'_, '_> {
         if let Some(cut) = raw.cut_power {
             actions.push(StepAction::CutPower(cut));
         }
+        if raw.wifi_off {
+            actions.push(StepAction::Wifi { in_reach: false });
+        }
         if raw.power_off {
             actions.push(StepAction::PowerOff);
         }
@@ -126,6 +129,9 @@ impl Checker<'_, '_> {
                 );
             }
             actions.push(StepAction::Provision(self.templates(provision)));
+        }
+        if raw.wifi_on {
+            actions.push(StepAction::Wifi { in_reach: true });
         }
         if raw.power_on {
             actions.push(StepAction::PowerOn);

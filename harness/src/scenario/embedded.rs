@@ -51,6 +51,8 @@ pub const SCENARIOS: &[(&str, &str)] = files![
     "stalled-download",
     "truncated-image",
     "two-bad-versions",
+    "wifi-drops-in-check",
+    "wifi-drops-in-download",
     "wrong-port",
     "wrong-port-for-ever",
 ];

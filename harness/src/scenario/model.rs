@@ -68,6 +68,8 @@ pub enum Capability {
     TestCa,
     /// It asks the rig's name server for names.
     Dns,
+    /// The access point of its network can be taken away.
+    Wifi,
 }
 
 /// Which images a scenario uses: catalogue version names, resolved for the board's chip.
@@ -155,6 +157,11 @@ pub enum StepAction {
     PowerOff,
     /// Gives power.
     PowerOn,
+    /// Takes the access point of the device's network away, or brings it back.
+    Wifi {
+        /// Whether it is in reach.
+        in_reach: bool,
+    },
     /// Changes what the server offers.
     Offer(Option<String>),
     /// Lets device time pass.

@@ -88,6 +88,9 @@ pub(super) struct RawStep {
     /// Plans a power cut at a flash operation of the device (virtual board).
     #[serde(default)]
     pub(super) cut_power: Option<PowerCut>,
+    /// Takes the access point of the device's network away.
+    #[serde(default)]
+    pub(super) wifi_off: bool,
     /// Cuts power.
     #[serde(default)]
     pub(super) power_off: bool,
@@ -98,6 +101,9 @@ pub(super) struct RawStep {
     #[serde(default)]
     #[schemars(with = "Option<BTreeMap<String, String>>")]
     pub(super) provision: Option<BTreeMap<String, Spanned<String>>>,
+    /// Brings the access point back.
+    #[serde(default)]
+    pub(super) wifi_on: bool,
     /// Gives power.
     #[serde(default)]
     pub(super) power_on: bool,

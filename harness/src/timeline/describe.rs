@@ -117,6 +117,8 @@ fn harness(action: &Action) -> String {
             format!("planned a power cut {when} flash operation {operation}")
         }
         Action::PowerOff => "cut the power".to_owned(),
+        Action::WifiOff => "took the access point away".to_owned(),
+        Action::WifiOn => "brought the access point back".to_owned(),
         Action::PowerOn => "gave power".to_owned(),
         Action::FaultsSet { faults } if faults.is_empty() => "told the server to behave".to_owned(),
         Action::FaultsSet { faults } => format!("set faults: {}", faults.join(", ")),

@@ -158,6 +158,10 @@ pub enum Action {
     PowerOff,
     /// Power was given.
     PowerOn,
+    /// The access point of the device's network was taken away.
+    WifiOff,
+    /// The access point came back.
+    WifiOn,
     /// The fault plan was set.
     FaultsSet {
         /// The faults, one line each.
