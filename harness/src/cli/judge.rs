@@ -89,7 +89,7 @@ pub(super) fn write_reports(report: &Report, folder: &Path) -> Result<PathBuf> {
     std::fs::write(&page, html).map_err(|e| failed("report.html", e.to_string()))?;
     let xml = junit::render(report).map_err(|e| failed("junit.xml", e))?;
     std::fs::write(folder.join("junit.xml"), xml).map_err(|e| failed("junit.xml", e.to_string()))?;
-    let json = serde_json::to_string_pretty(report).map_err(|e| failed("report.json", e.to_string()))?;
+    let json = crate::report::json::render(report).map_err(|e| failed("report.json", e.to_string()))?;
     std::fs::write(folder.join("report.json"), json).map_err(|e| failed("report.json", e.to_string()))?;
     Ok(page)
 }

@@ -3,6 +3,7 @@
 //! What this module must never know: boards, servers, how anything was run.
 
 pub mod html;
+pub mod json;
 pub mod junit;
 pub mod model;
 pub mod repeats;

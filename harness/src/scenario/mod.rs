@@ -7,6 +7,7 @@ pub mod embedded;
 pub mod matrix;
 pub mod model;
 mod raw;
+mod schema;
 pub mod values;
 
 use std::path::Path;
@@ -45,7 +46,8 @@ pub fn name_of(path: &Path) -> String {
 /// The JSON Schema of scenario files.
 #[must_use]
 pub fn schema() -> String {
-    let schema = schemars::schema_for!(raw::RawScenario);
+    let mut schema = schemars::schema_for!(raw::RawScenario).to_value();
+    schema::allow_templates(&mut schema);
     serde_json::to_string_pretty(&schema).unwrap_or_default() + "\n"
 }
 
