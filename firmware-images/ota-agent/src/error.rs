@@ -28,7 +28,7 @@ pub enum EspError {
     TlsCannotCreateSocket = 0x8002,
     TlsFailedConnectToHost = 0x8004,
     TlsConnectionTimeout = 0x8006,
-    MbedtlsSslSetupFailed = 0x8019,
+    MbedtlsSslSetupFailed = 0x8017,
     MbedtlsSslHandshakeFailed = 0x801a,
 }
 

@@ -93,7 +93,7 @@ impl Attempt {
         let connecting = code(&[0x7002, 0x8004, 0x8006]) || says("connect error");
         if says("url is not properly set") {
             Class::UrlNotSet
-        } else if self.codes.iter().any(|code| (0x8010..=0x801d).contains(code) || (-0x8000..-0x1000).contains(code)) {
+        } else if self.codes.iter().any(|code| (0x8010..=0x801d).contains(code) || (-0x8000..-0x0f).contains(code)) {
             Class::Tls
         } else if code(&[0x8001]) {
             Class::Dns

@@ -23,7 +23,7 @@ fn cause(facts: &Facts, failure: &Failure) -> Option<Cause> {
         (Class::Refused, None) => Some(refused_somewhere(failure)),
         (Class::ConnectTimedOut | Class::Unreachable, tried) => Some(unreachable(facts, failure, tried.as_ref())),
         (Class::Dns, tried) => Some(dns(facts, failure, tried.as_ref())),
-        (Class::Tls, tried) => Some(tls(failure, tried.as_ref())),
+        (Class::Tls, tried) => Some(super::tls::cause(facts, failure, tried.as_ref())),
         (Class::ConnectFailed, Some(tried)) => Some(connect_failed(facts, failure, &tried)),
         (Class::BadScheme, tried) => Some(bad_scheme(failure, tried.as_ref())),
         (Class::UrlNotSet, _) => Some(url_not_set(facts, failure)),
@@ -168,26 +168,6 @@ fn dns(facts: &Facts, failure: &Failure, tried: Option<&Tried>) -> Cause {
             "See that the name {host} is spelt right and known to the DNS server of the device's network; names ending in \
              .local need mDNS, which the HTTP client does not use. An IP address in the URL avoids DNS."
         ),
-        evidence: failure.evidence(),
-        resolved: None,
-    }
-}
-
-fn tls(failure: &Failure, tried: Option<&Tried>) -> Cause {
-    let target = tried.map_or_else(String::new, |tried| format!(" with {} port {}", tried.host(), tried.port()));
-    let certificate = failure.evidence.iter().any(|line| line.text.contains("2700"));
-    let (what, confidence) = if certificate {
-        ("the device does not accept the server's certificate (mbedTLS -0x2700)", Confidence::Certain)
-    } else {
-        ("the two could not agree, or the server does not speak TLS on this port", Confidence::Likely)
-    };
-    Cause {
-        kind: CauseKind::TlsFailure,
-        confidence,
-        sentence: format!("The TLS handshake{target} failed: {what}."),
-        remedy: "See that the certificate is valid, names this host, and is signed by an authority that the firmware \
-                 carries; that the device's clock is set; and that https:// is meant, not http://."
-            .to_owned(),
         evidence: failure.evidence(),
         resolved: None,
     }

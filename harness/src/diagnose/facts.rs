@@ -59,6 +59,8 @@ pub(super) struct Facts {
     pub(super) rolled_back: Option<Vec<Evidence>>,
     pub(super) network_up: Option<Seen>,
     pub(super) wifi_lost: Option<Seen>,
+    /// What mbedTLS said of a certificate.
+    pub(super) certificate_refused: Option<Seen>,
     pub(super) requests: u64,
     pub(super) download_url: Option<String>,
     /// Device time spent so far, ms, and since the network came up.
@@ -180,6 +182,9 @@ impl Facts {
             }
             DeviceEvent::Brownout => count(&mut self.brownout, line),
             DeviceEvent::Custom { name, .. } if name == "wifi-lost" => count(&mut self.wifi_lost, line),
+            DeviceEvent::Custom { name, .. } if name == "certificate-refused" => {
+                count(&mut self.certificate_refused, line);
+            }
             DeviceEvent::AppStarted { .. }
             | DeviceEvent::Progress { .. }
             | DeviceEvent::Restarting

@@ -9,6 +9,7 @@ mod cause;
 mod connect;
 mod device;
 mod facts;
+mod tls;
 mod tried;
 
 use url::Url;

@@ -267,3 +267,31 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_certificate_or_a_handshake_is_told() {
+    let handshake = |code: &str| format!("E (110) esp-tls-mbedtls: mbedtls_ssl_handshake returned {code}");
+    let info = |words: &str| format!("I (112) esp-tls-mbedtls: verification info:   ! {words}");
+    let connect = "E (120) EspHttp: Failed to perform HTTP request: ESP_ERR_HTTP_CONNECT";
+    for (code, words, told) in [
+        ("-0x2700", "The certificate validity has expired", "has expired"),
+        ("-0x2700", "The certificate validity starts in the future", "clock is not set"),
+        ("-0x2700", "The certificate Common Name (CN) does not match with the expected CN", "is for another host name"),
+        ("-0x2700", "The certificate is not correctly signed by the trusted CA", "authority that the firmware trusts"),
+        ("-0x2700", "words of another version", "does not accept the server's certificate"),
+        ("-0x6E80", "", "no version of TLS"),
+        ("-0x7200", "", "most often plain HTTP"),
+        ("-0x0050", "", "was reset in the handshake"),
+        ("-0x1234", "", "could not agree"),
+    ] {
+        let (handshake, info) = (handshake(code), info(words));
+        let mut console = vec![CHECK, &handshake];
+        if !words.is_empty() {
+            console.push(&info);
+        }
+        console.extend([connect, RETRY]);
+        let cause = first(&console, None);
+        assert_eq!(cause.kind, CauseKind::TlsFailure, "{code} {words}");
+        assert!(cause.sentence.contains(told), "{code} {words}: {}", cause.sentence);
+    }
+}
