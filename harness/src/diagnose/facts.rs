@@ -222,6 +222,7 @@ impl Facts {
             | ServerEvent::Response { .. }
             | ServerEvent::ConnectionClosed { .. }
             | ServerEvent::Swallowing { .. }
+            | ServerEvent::UpstreamFailed { .. }
             | ServerEvent::PlanChanged { .. } => {}
         }
     }

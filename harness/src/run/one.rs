@@ -317,6 +317,7 @@ async fn on_board(
         listeners: vec![ListenerConfig { port: config.port, bind }],
         ota_path: ota_server::serve::OTA_PATH.to_owned(),
         advertised: Some(format!("http://{}:{}", config.host(), config.port)),
+        upstream: None,
         in_flight: in_flight.clone(),
         clock: clock.clone(),
         seed: config.seed,
