@@ -312,6 +312,15 @@ pub struct ServeArgs {
     /// Application image to offer; its version is read from it.
     #[arg(long, value_name = "FILE")]
     pub image: Option<PathBuf>,
+    /// Another OTA server to stand in front of, `http://HOST:PORT`: it answers, and the faults act on its answers.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["image", "advertise"])]
+    pub upstream: Option<ota_server::proxy::Upstream>,
+    /// Path of the version check, where it is not the xiaozhi protocol's.
+    #[arg(long, value_name = "PATH", default_value = ota_server::serve::OTA_PATH, value_parser = parse_path)]
+    pub ota_path: String,
+    /// Serves an HTTP API here that lists, adds and removes faults while the server runs (see docs/fault-api.md).
+    #[arg(long, value_name = "IP:PORT")]
+    pub api: Option<std::net::SocketAddr>,
     /// A fault, several times for several: `reset-at:at=50%,count=3` (see docs/faults.md).
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,
@@ -425,4 +434,12 @@ pub enum SchemaOf {
 
 fn parse_time(text: &str) -> Result<Duration, String> {
     text.parse::<ota_server::units::HumanDuration>().map(|d| d.get()).map_err(|e| e.to_string())
+}
+
+fn parse_path(text: &str) -> Result<String, String> {
+    let good = text.starts_with('/') && !text.contains(['?', '#', '{', '}']) && !text.contains(char::is_whitespace);
+    if !good {
+        return Err("this is no path: it begins with a slash, and has neither query nor spaces".to_owned());
+    }
+    Ok(if text.ends_with('/') { text.to_owned() } else { format!("{text}/") })
 }

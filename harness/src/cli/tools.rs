@@ -71,15 +71,26 @@ pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
         Some(file) => Some(authority(file, args)?),
         None => None,
     };
+    let api = args.api.map(|address| {
+        std::net::TcpListener::bind(address).map_err(|e| miette!("the fault API cannot listen on {address}: {e}"))
+    });
+    let api = api.transpose()?;
+    let api_address = api.as_ref().map(std::net::TcpListener::local_addr).transpose();
     let options = ServeOptions {
         listen: args.listen.clone(),
         tls: args.tls_listen.clone(),
         authority,
         advertised: args.advertise.clone(),
         offer,
+        upstream: args.upstream,
+        api,
+        ota_path: args.ota_path.clone(),
         faults,
         seed: args.seed,
     };
+    if let Some(address) = api_address.map_err(|e| miette!("the fault API has no address: {e}"))? {
+        out(&format!("the fault API listens on http://{address}\n"))?;
+    }
     let served = block_on(async {
         let shutdown = async {
             // Without a signal handler the server is ended by the signal itself.

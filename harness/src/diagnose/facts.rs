@@ -229,6 +229,7 @@ impl Facts {
             | ServerEvent::Swallowing { .. }
             | ServerEvent::TlsHandshake { .. }
             | ServerEvent::DnsQuestion { .. }
+            | ServerEvent::UpstreamFailed { .. }
             | ServerEvent::PlanChanged { .. } => {}
         }
     }

@@ -393,6 +393,7 @@ async fn on_board(
         advertised: Some(format!("http://{}:{}", config.host(), config.port)),
         authority: job.authority.clone(),
         dns,
+        upstream: None,
         in_flight: in_flight.clone(),
         clock: clock.clone(),
         seed: config.seed,

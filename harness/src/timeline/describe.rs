@@ -79,6 +79,9 @@ fn server(event: &ServerEvent) -> String {
             Some(connection) => format!("connection {connection}: fault {fault}: {detail}"),
             None => format!("fault {fault}: {detail}"),
         },
+        ServerEvent::UpstreamFailed { connection, upstream, reason, .. } => {
+            format!("connection {connection}: the server behind ({upstream}) failed, which is no fault: {reason}")
+        }
         ServerEvent::ConnectionClosed { connection, how, bytes_in, bytes_out } => {
             let how = match how {
                 Closed::Fin => "closed by the server",
