@@ -25,5 +25,6 @@ pub mod run;
 pub mod safekeeping;
 pub mod scenario;
 pub mod sweep;
+pub mod symbols;
 pub mod timeline;
 pub mod verdict;

@@ -15,6 +15,7 @@ use url::Url;
 use crate::console::{ConsoleReader, ReadLine};
 use crate::diagnose::{Cause, Diagnoser};
 use crate::dialect::Dialect;
+use crate::symbols::Elf;
 
 pub use law::{Law, fit};
 pub use render::render;
@@ -71,7 +72,7 @@ pub enum Format {
     Json,
 }
 
-/// Entry point of `brickproof analyze`: reads the console, writes the analysis.
+/// Entry point of `brickproof analyze`: reads the console, writes the analysis; with the firmware's ELF file, where it crashed.
 ///
 /// # Errors
 /// When the console cannot be read or the output not be written.
@@ -79,10 +80,14 @@ pub fn run(
     console: impl Read,
     dialect: Arc<Dialect>,
     server: Option<&Url>,
+    elf: Option<&Elf>,
     format: Format,
     out: &mut dyn Write,
 ) -> io::Result<Analysis> {
-    let analysis = analyze(console, dialect, server)?;
+    let mut analysis = analyze(console, dialect, server)?;
+    if let Some(elf) = elf {
+        analysis.summary.crashes.iter_mut().for_each(|crash| crash.decode(elf));
+    }
     match format {
         Format::Text => out.write_all(render(&analysis).as_bytes())?,
         Format::Json => {

@@ -101,6 +101,18 @@ fn happened(out: &mut String, summary: &Summary) {
     for crash in summary.crashes.iter().take(SHOWN) {
         let backtrace = crash.backtrace.as_ref().map_or(String::new(), |addresses| format!(", at {addresses}"));
         let _ = writeln!(out, "  crash      line {}: {}{backtrace}", crash.line, crash.reason);
+        for frame in &crash.frames {
+            let function = frame.function.as_deref().unwrap_or("(unknown)");
+            let place = match (&frame.file, frame.line) {
+                (Some(file), Some(line)) => format!(" at {file}:{line}"),
+                (Some(file), None) => format!(" at {file}"),
+                _ => String::new(),
+            };
+            let _ = writeln!(out, "               {:#010x} in {function}{place}", frame.address);
+        }
+        if let Some(why) = &crash.not_decoded {
+            let _ = writeln!(out, "               not decoded: {why}");
+        }
     }
     more(out, usize::try_from(summary.crash_count).unwrap_or(usize::MAX));
     for (line, what) in summary.milestones.iter().take(SHOWN) {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::symbols::{Elf, Frame, program_counters};
 use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime};
 
 use super::law::{Law, fit};
@@ -142,6 +143,33 @@ pub struct Crash {
     pub reason: String,
     /// Program counters, where printed.
     pub backtrace: Option<String>,
+    /// The first digits of the firmware's ELF file's SHA-256, where printed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elf_sha256: Option<String>,
+    /// The functions at these, where the firmware's ELF file is given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frames: Vec<Frame>,
+    /// Why they are not decoded although an ELF file is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_decoded: Option<String>,
+}
+
+impl Crash {
+    fn new(line: u64, reason: String) -> Self {
+        Self { line, reason, backtrace: None, elf_sha256: None, frames: Vec::new(), not_decoded: None }
+    }
+
+    /// Finds the functions at its program counters.
+    pub(super) fn decode(&mut self, elf: &Elf) {
+        if let Some(digits) = &self.elf_sha256
+            && let Err(other) = elf.is_of_build(digits)
+        {
+            self.not_decoded = Some(other.to_string());
+            return;
+        }
+        let counters = self.backtrace.as_deref().map(program_counters).unwrap_or_default();
+        self.frames = counters.into_iter().flat_map(|address| elf.frames(address)).collect();
+    }
 }
 
 /// Gathers a [`Summary`].
@@ -212,7 +240,7 @@ impl Summariser {
             }
             DeviceEvent::Panic { reason } => {
                 summary.crash_count += 1;
-                keep(&mut summary.crashes, Crash { line, reason: reason.clone(), backtrace: None });
+                keep(&mut summary.crashes, Crash::new(line, reason.clone()));
             }
             DeviceEvent::Backtrace { addresses } => {
                 if let Some(crash) = summary.crashes.last_mut() {
@@ -221,6 +249,11 @@ impl Summariser {
                         known.push_str(if known.is_empty() { "" } else { " " });
                         known.push_str(addresses);
                     }
+                }
+            }
+            DeviceEvent::Custom { name, text: Some(digits) } if name == "elf-sha256" => {
+                if let Some(crash) = summary.crashes.last_mut() {
+                    crash.elf_sha256.get_or_insert_with(|| digits.clone());
                 }
             }
             DeviceEvent::UpToDate { .. } => self.success(line, "checked: nothing newer"),

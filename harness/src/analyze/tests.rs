@@ -98,7 +98,7 @@ fn the_analysis_is_the_same_in_any_pieces_and_as_json() {
     let whole = of(&console, None);
     assert_eq!(analyze(OneByte(&console), xiaozhi(), None).expect("read"), whole);
     let mut out = Vec::new();
-    run(&console[..], xiaozhi(), None, Format::Json, &mut out).expect("written");
+    run(&console[..], xiaozhi(), None, None, Format::Json, &mut out).expect("written");
     assert_eq!(serde_json::from_slice::<Analysis>(&out).expect("JSON"), whole);
 }
 
@@ -142,4 +142,26 @@ fn a_console_with_flipped_bytes_is_still_read() {
         assert!(!render(&analysis).is_empty(), "round {round}");
         assert!(analysis.causes.iter().all(|cause| cause.confidence <= Confidence::Possible));
     }
+}
+
+#[test]
+fn crash_names_the_build_whose_elf_file_decodes_it() {
+    let console = "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.\r\n\
+                   Backtrace: 0x400d525d:0x3ffb46b0 0x400d316e:0x3ffb46e0\r\n\r\nELF file SHA256: a511d501e\r\n";
+    let analysis = analyze(console.as_bytes(), xiaozhi(), None).expect("read");
+    let [crash] = &analysis.summary.crashes[..] else { panic!("{:?}", analysis.summary.crashes) };
+    assert_eq!(crash.elf_sha256.as_deref(), Some("a511d501e"));
+    // This program is not the firmware that crashed: nothing is decoded, and that is said.
+    let other = Elf::open(&std::env::current_exe().expect("path")).expect("an ELF file");
+    let mut crash = crash.clone();
+    crash.decode(&other);
+    assert!(crash.frames.is_empty());
+    assert!(crash.not_decoded.as_ref().is_some_and(|why| why.contains("the crash says a511d501e")), "{crash:?}");
+    // Without the digits there is nothing to compare with, and addresses that it does not know stay addresses.
+    crash = Crash { elf_sha256: None, not_decoded: None, ..crash };
+    crash.decode(&other);
+    assert_eq!(crash.frames.len(), 2);
+    assert!(crash.frames.iter().all(|frame| frame.function.is_none()));
+    let text = render(&Analysis { summary: Summary { crashes: vec![crash], ..analysis.summary }, ..analysis });
+    assert!(text.contains("0x400d525d in (unknown)"), "{text}");
 }

@@ -273,6 +273,9 @@ pub struct AnalyzeArgs {
     /// Dialect: a built-in name (esp-idf, xiaozhi) or a file.
     #[arg(long, default_value = "xiaozhi")]
     pub dialect: String,
+    /// ELF file of the firmware: addresses of crashes become functions, files and lines.
+    #[arg(long, value_name = "FILE")]
+    pub elf: Option<PathBuf>,
     /// Where the OTA server really is, so that a wrong address can be told.
     #[arg(long, value_name = "URL")]
     pub server: Option<url::Url>,

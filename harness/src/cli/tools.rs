@@ -17,6 +17,7 @@ use super::args::{AnalyzeArgs, DoctorArgs, ServeArgs, VirtualArgs};
 use super::{out, run::chip};
 use crate::analyze::{self, Format};
 use crate::doctor;
+use crate::symbols::Elf;
 use crate::timeline::{Event, EventKind, describe};
 
 pub(super) fn analyze(args: &AnalyzeArgs) -> Result<u8> {
@@ -27,8 +28,9 @@ pub(super) fn analyze(args: &AnalyzeArgs) -> Result<u8> {
         Box::new(File::open(&args.file).map_err(|e| miette!("cannot read {}: {e}", args.file.display()))?)
     };
     let format = if args.json { Format::Json } else { Format::Text };
+    let elf = args.elf.as_deref().map(Elf::open).transpose().map_err(|e| miette!("{e}"))?;
     let mut text = Vec::new();
-    analyze::run(input, Arc::new(dialect), args.server.as_ref(), format, &mut text)
+    analyze::run(input, Arc::new(dialect), args.server.as_ref(), elf.as_ref(), format, &mut text)
         .map_err(|e| miette!("cannot analyse {}: {e}", args.file.display()))?;
     out(&String::from_utf8_lossy(&text))?;
     Ok(0)

@@ -1,0 +1,157 @@
+//! Addresses of a crash as function, file and line, from the ELF file of the firmware that crashed.
+//!
+//! An ELF file of another build gives answers that look right and are wrong. ESP-IDF puts the ELF's SHA-256 into the
+//! application descriptor and prints its first digits when it panics: where these differ, nothing is decoded.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use addr2line::Loader;
+use addr2line::fallible_iterator::FallibleIterator as _;
+use object::{Object as _, ObjectSection as _, SectionKind};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Most functions inlined into one address that are told.
+const MAX_INLINED: usize = 16;
+
+/// A function at an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Frame {
+    /// The address, as printed.
+    pub address: u64,
+    /// The function; of several at one address the innermost comes first, the others were inlined around it.
+    pub function: Option<String>,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in it.
+    pub line: Option<u32>,
+}
+
+/// An ELF file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ElfError {
+    /// It cannot be read.
+    #[error("cannot read ELF file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is none, or its debug information is broken.
+    #[error("{path} is no ELF file whose symbols can be read: {why}; give the .elf of the build folder, not the .bin")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// It is of another build than the firmware that crashed.
+    #[error(
+        "{path} is of another build than the firmware that crashed: its SHA-256 begins with {found}, the crash says \
+         {wanted}; give the ELF file of the build that was flashed"
+    )]
+    OtherBuild {
+        /// The file.
+        path: PathBuf,
+        /// What the device printed.
+        wanted: String,
+        /// As many digits of the file's.
+        found: String,
+    },
+}
+
+/// An ELF file with its symbols.
+pub struct Elf {
+    path: PathBuf,
+    sha256: String,
+    /// Where code is. Functions that the linker left out stay in the debug information, at address 0.
+    code: Vec<Range<u64>>,
+    loader: Loader,
+}
+
+impl std::fmt::Debug for Elf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Elf").field("path", &self.path).field("sha256", &self.sha256).finish_non_exhaustive()
+    }
+}
+
+impl Elf {
+    /// Opens a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ElfError::Read`] and [`ElfError::Parse`].
+    pub fn open(path: &Path) -> Result<Self, ElfError> {
+        let parse = |why: String| ElfError::Parse { path: path.to_owned(), why };
+        let bytes = std::fs::read(path).map_err(|source| ElfError::Read { path: path.to_owned(), source })?;
+        let file = object::File::parse(&*bytes).map_err(|e| parse(e.to_string()))?;
+        let code = file
+            .sections()
+            .filter(|section| section.kind() == SectionKind::Text)
+            .map(|section| section.address()..section.address().saturating_add(section.size()))
+            .collect();
+        let loader = Loader::new(path).map_err(|e| parse(e.to_string()))?;
+        Ok(Self { path: path.to_owned(), sha256: hex::encode(Sha256::digest(&bytes)), code, loader })
+    }
+
+    /// Compares with the digits that a device printed.
+    ///
+    /// # Errors
+    ///
+    /// [`ElfError::OtherBuild`].
+    pub fn is_of_build(&self, digits: &str) -> Result<(), ElfError> {
+        let digits = digits.trim().trim_end_matches('.').to_ascii_lowercase();
+        if self.sha256.starts_with(&digits) {
+            return Ok(());
+        }
+        let found = self.sha256.chars().take(digits.len()).collect();
+        Err(ElfError::OtherBuild { path: self.path.clone(), wanted: digits, found })
+    }
+
+    /// The functions at an address, the innermost first; one without a name where nothing is known of it.
+    #[must_use]
+    pub fn frames(&self, address: u64) -> Vec<Frame> {
+        let mut frames: Vec<Frame> = Vec::new();
+        if !self.code.iter().any(|code| code.contains(&address)) {
+            return vec![Frame { address, function: None, file: None, line: None }];
+        }
+        if let Ok(found) = self.loader.find_frames(address) {
+            // A broken line table ends the list, and what was found before stands.
+            let _ = found.take(MAX_INLINED).for_each(|frame| {
+                let function = frame.function.and_then(|name| name.demangle().ok().map(|name| name.into_owned()));
+                let place = frame.location;
+                frames.push(Frame {
+                    address,
+                    function,
+                    file: place.as_ref().and_then(|place| place.file.map(str::to_owned)),
+                    line: place.as_ref().and_then(|place| place.line),
+                });
+                Ok(())
+            });
+        }
+        if frames.iter().all(|frame| frame.function.is_none()) {
+            // Code without debug information (the vendor's Wi-Fi libraries) still has symbols.
+            let function = self.loader.find_symbol(address).map(str::to_owned);
+            match frames.first_mut() {
+                Some(first) => first.function = function,
+                None => frames.push(Frame { address, function, file: None, line: None }),
+            }
+        }
+        frames
+    }
+}
+
+/// The program counters of a printed backtrace: `0x400d525d:0x3ffb46b0 0x400d316e:0x3ffb46e0` (Xtensa: each with its stack
+/// pointer), or addresses alone.
+#[must_use]
+pub fn program_counters(backtrace: &str) -> Vec<u64> {
+    let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
+    backtrace.split_whitespace().filter_map(|pair| hex(pair.split(':').next()?)).collect()
+}
+
+#[cfg(test)]
+mod tests;
