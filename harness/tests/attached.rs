@@ -269,3 +269,30 @@ fn port_with_no_esp_behind_it_is_told_after_a_few_tries() {
     assert!(words(&ran).contains("no ESP answered in download mode"), "{}", words(&ran));
     assert!(words(&ran).contains("check that the port is the board's"), "{}", words(&ran));
 }
+
+#[test]
+fn settings_of_a_board_are_read_and_changed_one_by_one() {
+    let bench = Bench::new();
+    let nvs = |arguments: &[&str]| {
+        let line = ["--board", &bench.port, "--reset", &bench.reset];
+        let output = command(&["nvs"]).args(arguments).args(line).output().expect("runs");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.code(), text)
+    };
+    let (code, listed) = nvs(&["list"]);
+    assert_eq!(code, Some(0), "{listed}");
+    assert!(listed.contains("home/owner") && !listed.contains("somebody"), "a text may be a credential: {listed}");
+    assert_eq!(nvs(&["get", "home/owner"]), (Some(0), "somebody\n".to_owned()));
+    assert_eq!(nvs(&["set", "wifi/channel", "11", "--type", "u8"]), (Some(0), "wifi/channel is 11 now\n".to_owned()));
+    // The type that stands there is kept, and what it cannot hold is refused.
+    let (code, refused) = nvs(&["set", "wifi/channel", "300"]);
+    assert!(code == Some(2) && refused.contains("\"300\" is no u8"), "{code:?} {refused}");
+    assert_eq!(nvs(&["set", "wifi/channel", "11"]).1, "wifi/channel is 11 already: nothing was written\n");
+    assert_eq!(bench.text("home", "owner").as_deref(), Some("somebody"), "the others stay");
+    assert_eq!(nvs(&["erase", "home/owner"]), (Some(0), "erased home/owner\n".to_owned()));
+    assert_eq!(bench.text("home", "owner"), None);
+    let (code, none) = nvs(&["get", "home/owner"]);
+    assert!(code == Some(2) && none.contains("there is no home/owner"), "{code:?} {none}");
+    assert_eq!(nvs(&["erase", "--all"]).0, Some(0));
+    assert!(bench.partition(bench.nvs).iter().all(|b| *b == 0xff));
+}

@@ -220,3 +220,25 @@ fn log_lines_have_no_colours_where_stderr_is_no_terminal() {
     assert!(objects.clone().count() > 0, "{log}");
     objects.for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).expect("JSON")));
 }
+
+#[test]
+fn nvs_of_a_file_full_of_garbage_is_never_overwritten_by_itself() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("nvs.bin");
+    let garbage = vec![0x5a; 0x4000];
+    std::fs::write(&file, &garbage).expect("file");
+    let nvs = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brickproof"));
+        let output = command.arg("nvs").args(arguments).arg("--file").arg(&file).output().expect("runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = nvs(&["set", "wifi/ssid", "net"]);
+    assert_eq!(code, Some(2));
+    assert!(said.contains("4 damaged pages") && said.contains("erase --all"), "{said}");
+    assert_eq!(std::fs::read(&file).expect("file"), garbage, "it is as it was");
+    assert_eq!(nvs(&["erase", "--all"]).0, Some(0));
+    assert_eq!(nvs(&["set", "wifi/ssid", "net"]).0, Some(0));
+    assert_eq!(nvs(&["get", "wifi/ssid"]).0, Some(0));
+    let (code, said) = nvs(&["set", "wifi", "net"]);
+    assert!(code == Some(2) && said.contains("no NAMESPACE/KEY"), "{said}");
+}

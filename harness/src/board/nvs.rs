@@ -1,7 +1,6 @@
 //! The NVS partition as bytes: keys changed, everything else kept.
 
-use esp_nvs::mem_flash::MemFlash;
-use esp_nvs::{Key, Nvs, error::Error};
+use virtual_esp32::nvs::{self, NvsPartition, Pages, Value};
 
 /// A value to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,39 +40,31 @@ impl NvsItem {
 /// An NVS partition cannot be read or changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NvsError {
-    /// Names have 1 to 15 bytes.
-    #[error("{name:?} is no NVS name: names have 1 to 15 bytes")]
-    Name {
-        /// The name.
-        name: String,
+    /// Neither settings nor erased flash: nobody's settings are overwritten by mistake.
+    #[error(
+        "the NVS partition holds {damaged} damaged pages and no sound one: it is no NVS, or an encrypted one; `brickproof \
+         nvs erase --all` erases it, with whatever it holds"
+    )]
+    Garbage {
+        /// Pages that are neither.
+        damaged: usize,
     },
-    /// The storage library's error.
-    #[error("cannot {doing} {what} in the NVS partition: {why}")]
-    Storage {
-        /// What was tried.
-        doing: &'static str,
-        /// Namespace and key.
-        what: String,
-        /// Why.
-        why: String,
-    },
+    /// Anything else.
+    #[error(transparent)]
+    Partition(#[from] nvs::NvsError),
 }
 
-fn name(text: &str) -> Result<Key, NvsError> {
-    // ESP-IDF's limit: 16 bytes with the closing NUL.
-    if text.is_empty() || text.len() > 15 {
-        return Err(NvsError::Name { name: text.to_owned() });
+/// Opens a partition that holds settings, or nothing.
+///
+/// # Errors
+///
+/// See [`NvsError`].
+pub fn open(partition: &[u8]) -> Result<NvsPartition, NvsError> {
+    let pages = Pages::of(partition);
+    if pages.is_garbage() {
+        return Err(NvsError::Garbage { damaged: pages.damaged });
     }
-    Ok(Key::from_str(text))
-}
-
-fn open(partition: Vec<u8>) -> Result<Nvs<MemFlash>, NvsError> {
-    let size = partition.len();
-    let failed = |why: String| NvsError::Storage { doing: "open", what: "the pages".to_owned(), why };
-    if size == 0 || !size.is_multiple_of(4096) {
-        return Err(failed(format!("{size} bytes are no whole number of 4 KiB pages")));
-    }
-    Nvs::new(0, size, MemFlash::from_bytes(partition)).map_err(|e| failed(e.to_string()))
+    Ok(NvsPartition::from_bytes(partition)?)
 }
 
 /// The partition with these keys written; a partition that has them already comes back as it was.
@@ -82,30 +73,20 @@ fn open(partition: Vec<u8>) -> Result<Nvs<MemFlash>, NvsError> {
 ///
 /// See [`NvsError`].
 pub fn with_items(partition: Vec<u8>, items: &[NvsItem]) -> Result<Vec<u8>, NvsError> {
-    let mut nvs = open(partition)?;
+    let mut nvs = open(&partition)?;
+    let mut changed = false;
     for item in items {
-        let (namespace, key) = (name(&item.namespace)?, name(&item.key)?);
-        let result = match &item.value {
-            NvsValue::Text(text) => match nvs.get::<String>(&namespace, &key) {
-                Ok(old) if old == *text => Ok(()),
-                _ => nvs.set(&namespace, &key, text.as_str()),
-            },
-            NvsValue::I32(number) => match nvs.get::<i32>(&namespace, &key) {
-                Ok(old) if old == *number => Ok(()),
-                _ => nvs.set(&namespace, &key, *number),
-            },
-            NvsValue::U8(number) => match nvs.get::<u8>(&namespace, &key) {
-                Ok(old) if old == *number => Ok(()),
-                _ => nvs.set(&namespace, &key, *number),
-            },
+        let value = match &item.value {
+            NvsValue::Text(text) => Value::from(text.as_str()),
+            NvsValue::I32(number) => Value::I32(*number),
+            NvsValue::U8(number) => Value::U8(*number),
         };
-        result.map_err(|e| NvsError::Storage {
-            doing: "write",
-            what: format!("{}/{}", item.namespace, item.key),
-            why: e.to_string(),
-        })?;
+        if nvs.get(&item.namespace, &item.key)?.as_ref() != Some(&value) {
+            nvs.set(&item.namespace, &item.key, &value)?;
+            changed = true;
+        }
     }
-    Ok(nvs.into_inner().into_inner())
+    Ok(if changed { nvs.to_bytes() } else { partition })
 }
 
 /// A string of the partition.
@@ -114,12 +95,7 @@ pub fn with_items(partition: Vec<u8>, items: &[NvsItem]) -> Result<Vec<u8>, NvsE
 ///
 /// See [`NvsError`].
 pub fn text(partition: Vec<u8>, namespace: &str, key: &str) -> Result<Option<String>, NvsError> {
-    let mut nvs = open(partition)?;
-    match nvs.get::<String>(&name(namespace)?, &name(key)?) {
-        Ok(text) => Ok(Some(text)),
-        Err(Error::KeyNotFound | Error::NamespaceNotFound) => Ok(None),
-        Err(e) => Err(NvsError::Storage { doing: "read", what: format!("{namespace}/{key}"), why: e.to_string() }),
-    }
+    Ok(open(&partition)?.get_str(namespace, key)?)
 }
 
 #[cfg(test)]
@@ -145,7 +121,10 @@ mod tests {
     #[test]
     fn random_bytes_and_bad_names_are_errors() {
         let long = item("a_key_of_16_byte", NvsValue::U8(1));
-        assert!(matches!(with_items(vec![0xff; 0x4000], &[long]), Err(NvsError::Name { .. })));
-        assert!(open(vec![0; 100]).is_err());
+        let name = with_items(vec![0xff; 0x4000], &[long]);
+        assert!(matches!(name, Err(NvsError::Partition(nvs::NvsError::Name { .. }))), "{name:?}");
+        assert!(open(&[0; 100]).is_err());
+        let garbage = with_items(vec![0x5a; 0x4000], &[item("key", NvsValue::U8(1))]).expect_err("garbage");
+        assert!(garbage.to_string().contains("erases it"), "{garbage}");
     }
 }

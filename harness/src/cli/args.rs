@@ -67,6 +67,8 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Writes a board's own settings back that an interrupted run kept.
     Restore(RestoreArgs),
+    /// Reads and changes the settings in a board's NVS partition, or in a partition's image.
+    Nvs(NvsArgs),
     /// Looks at an OTA URL as a device would.
     Doctor(DoctorArgs),
     /// Runs the OTA server alone.
@@ -232,6 +234,86 @@ pub struct RestoreArgs {
     /// How it is reached.
     #[command(flatten)]
     pub line: LineArgs,
+}
+
+/// Arguments of `nvs`.
+#[derive(Clone, Debug, Args)]
+pub struct NvsArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: NvsCommand,
+    /// The board: a serial port (`/dev/ttyUSB0`) or a USB identity (`usb:303a:1001:SERIAL`).
+    #[arg(long, env = "BRICKPROOF_BOARD", global = true)]
+    pub board: Option<String>,
+    /// A file that holds an NVS partition, in place of a board.
+    #[arg(long, value_name = "FILE", global = true, conflicts_with = "board")]
+    pub file: Option<PathBuf>,
+    /// How a board is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
+    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts", global = true)]
+    pub reset: String,
+    /// Baud rate while flashing.
+    #[arg(long, value_name = "BAUD", global = true)]
+    pub flash_baud: Option<u32>,
+}
+
+/// What to do with an NVS partition.
+#[derive(Clone, Debug, Subcommand)]
+pub enum NvsCommand {
+    /// Lists all keys. Texts and bytes are shown by their length: they may be credentials.
+    List {
+        /// Shows texts and bytes too.
+        #[arg(long)]
+        values: bool,
+    },
+    /// Prints a value.
+    Get {
+        /// NAMESPACE/KEY, as in `wifi/ota_url`.
+        name: String,
+    },
+    /// Sets a value; all others stay.
+    Set {
+        /// NAMESPACE/KEY, as in `wifi/ota_url`.
+        name: String,
+        /// The value; blobs in hexadecimal.
+        value: String,
+        /// Its type; the one that stands there, else text, unless given.
+        #[arg(long = "type", value_enum)]
+        kind: Option<NvsType>,
+    },
+    /// Erases a key, or everything.
+    Erase {
+        /// NAMESPACE/KEY.
+        #[arg(required_unless_present = "all")]
+        name: Option<String>,
+        /// Erases the whole partition, whatever it holds.
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
+    },
+}
+
+/// Types of NVS values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum NvsType {
+    /// Text.
+    Text,
+    /// Bytes.
+    Blob,
+    /// Unsigned, 8 bits.
+    U8,
+    /// Signed, 8 bits.
+    I8,
+    /// Unsigned, 16 bits.
+    U16,
+    /// Signed, 16 bits.
+    I16,
+    /// Unsigned, 32 bits.
+    U32,
+    /// Signed, 32 bits.
+    I32,
+    /// Unsigned, 64 bits.
+    U64,
+    /// Signed, 64 bits.
+    I64,
 }
 
 /// Arguments of `check`.

@@ -5,6 +5,7 @@ mod files;
 mod image;
 mod judge;
 mod matrix;
+mod nvs;
 mod progress;
 mod restore;
 mod run;
@@ -39,6 +40,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Report(args) => judge::report(args),
         Command::Analyze(args) => tools::analyze(args),
         Command::Restore(args) => restore::restore(args),
+        Command::Nvs(args) => nvs::nvs(args),
         Command::Doctor(args) => tools::doctor(args),
         Command::Serve(args) => tools::serve(args),
         Command::Virtual(args) => tools::virtual_board(args),

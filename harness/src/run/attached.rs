@@ -1,12 +1,13 @@
 //! A board that was there before the run and will be after it: examined before anything is written, its own settings
 //! kept meanwhile and written back at the end.
 
+use esp_image::partition::{self, DATA, NVS, PartitionTable};
 use virtual_time::{InFlight, Mode};
 
 use super::{BoardChoice, RunConfig};
 use crate::board::BoardError;
 use crate::board::board::Board;
-use crate::board::flasher::{FlashOptions, Session, Written};
+use crate::board::flasher::{FlashOptions, Region, Session, Written};
 use crate::board::identity::PortId;
 use crate::board::port::{DEFAULT_BAUD, Port};
 use crate::board::reset::ResetMethod;
@@ -103,6 +104,52 @@ pub fn restore(id: &PortId, reset: &ResetMethod, options: FlashOptions, store: &
     }
     Ok(done)
 }
+
+/// Reads a board's NVS partition, found by its own partition table, lets `work` look at it (its offset and its bytes), and
+/// writes what that returns. The inner error is `work`'s: nothing was written then.
+///
+/// # Errors
+///
+/// The board does not answer, must not be written, or has no NVS partition.
+pub fn with_nvs(
+    id: &PortId,
+    reset: &ResetMethod,
+    options: FlashOptions,
+    mut work: impl FnMut(u32, Vec<u8>) -> Result<(Option<Region>, String), String> + Send + 'static,
+) -> Result<Result<String, String>, String> {
+    let name = id.to_string();
+    in_session(id, reset, options, move |session| {
+        let facts = session.facts()?;
+        if let Some(why) = facts.secured {
+            return Err(BoardError::Secured { port: session.port().to_owned(), why });
+        }
+        let table = session.read(partition::OFFSET, TABLE)?;
+        let found = PartitionTable::parse(&table)
+            .map_err(|e| e.to_string())
+            .and_then(|table| table.find(DATA, NVS).copied().ok_or_else(|| "it names no NVS partition".to_owned()));
+        let nvs = match found {
+            Ok(nvs) => nvs,
+            Err(why) => {
+                let doing = "find the NVS partition in the partition table at 0x8000".to_owned();
+                return Err(BoardError::Flash { doing, port: name.clone(), why });
+            }
+        };
+        let old = session.read(nvs.offset, nvs.size)?;
+        match work(nvs.offset, old) {
+            Ok((region, text)) => {
+                if let Some(region) = region {
+                    session.write(&[region])?;
+                }
+                Ok(Ok(text))
+            }
+            Err(why) => Ok(Err(why)),
+        }
+    })
+    .map_err(|e| e.to_string())
+}
+
+/// Length of the partition table's sector.
+const TABLE: u32 = 0x1000;
 
 /// One flash session in a runtime of its own, after which the board runs.
 fn in_session<T: Send + 'static>(

@@ -5,7 +5,7 @@ mod one;
 mod outcome;
 mod select;
 
-pub use attached::{Restored, restore};
+pub use attached::{Restored, restore, with_nvs};
 pub use outcome::{report_recording, scenario_report};
 pub use select::{Selected, case_name, select};
 
