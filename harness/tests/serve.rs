@@ -10,6 +10,7 @@ struct Served {
     process: Child,
     lines: BufReader<ChildStdout>,
     address: SocketAddr,
+    api: Option<SocketAddr>,
 }
 
 fn image() -> PathBuf {
@@ -18,32 +19,41 @@ fn image() -> PathBuf {
 
 impl Served {
     fn start(faults: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_brickproof"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--image"]).arg(image());
+        let image = image().display().to_string();
         let faults = faults.iter().flat_map(|fault| ["--fault", fault]);
-        let mut process = command.args(faults).stdout(Stdio::piped()).spawn().expect("serves");
-        let mut lines = BufReader::new(process.stdout.take().expect("stdout"));
-        let mut line = String::new();
-        lines.read_line(&mut line).expect("a line");
-        let address = line.trim().rsplit_once("listens on ").and_then(|(_, a)| a.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("no address in {line:?}"));
-        Self { process, lines, address }
+        Self::with(&["--image", &image].into_iter().chain(faults).collect::<Vec<_>>())
     }
 
-    /// Everything the server sends on a new connection until it ends, and how it ended.
+    fn with(arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brickproof"));
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(arguments);
+        let mut process = command.stdout(Stdio::piped()).spawn().expect("serves");
+        let mut lines = BufReader::new(process.stdout.take().expect("stdout"));
+        let mut told = |before: &str| {
+            let mut line = String::new();
+            lines.read_line(&mut line).expect("a line");
+            let address = line.trim().rsplit_once(before).and_then(|(_, a)| a.parse().ok());
+            address.unwrap_or_else(|| panic!("no address in {line:?}"))
+        };
+        let api = arguments.contains(&"--api").then(|| told("API listens on http://"));
+        let address = told("listens on ");
+        Self { process, lines, address, api }
+    }
+
+    /// Asks the fault API.
+    fn api(&self, method: &str, path: &str, body: &str) -> String {
+        let address = self.api.expect("an API");
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        let (answer, end) = exchange(address, &request);
+        assert_eq!(end, Ok(()));
+        String::from_utf8(answer).expect("text")
+    }
+
     fn exchange(&self, request: &str) -> (Vec<u8>, Result<(), ErrorKind>) {
-        let mut stream = TcpStream::connect(self.address).expect("connects");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("timeout");
-        stream.write_all(request.as_bytes()).expect("sent");
-        let mut received = Vec::new();
-        let mut buffer = [0; 4096];
-        loop {
-            match stream.read(&mut buffer) {
-                Ok(0) => return (received, Ok(())),
-                Ok(n) => received.extend(&buffer[..n]),
-                Err(e) => return (received, Err(e.kind())),
-            }
-        }
+        exchange(self.address, request)
     }
 
     fn get(&self, path: &str) -> (Vec<u8>, Result<(), ErrorKind>) {
@@ -84,6 +94,22 @@ impl Drop for Served {
     }
 }
 
+/// Everything that comes on a new connection until it ends, and how it ended.
+fn exchange(address: SocketAddr, request: &str) -> (Vec<u8>, Result<(), ErrorKind>) {
+    let mut stream = TcpStream::connect(address).expect("connects");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("timeout");
+    stream.write_all(request.as_bytes()).expect("sent");
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return (received, Ok(())),
+            Ok(n) => received.extend(&buffer[..n]),
+            Err(e) => return (received, Err(e.kind())),
+        }
+    }
+}
+
 fn body(answer: &[u8]) -> &[u8] {
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
     &answer[end + 4..]
@@ -119,6 +145,32 @@ fn misbehaves_as_told_and_no_more_than_told() {
 }
 
 #[test]
+fn stands_in_front_of_a_server_and_is_changed_while_it_runs() {
+    let real = Served::start(&[]);
+    let upstream = format!("http://{}", real.address);
+    let served = Served::with(&["--upstream", &upstream, "--api", "127.0.0.1:0"]);
+    let whole = std::fs::read(image()).expect("image");
+    let answer = served.check();
+    let url = answer["firmware"]["url"].as_str().expect("a URL");
+    assert!(url.starts_with(&format!("http://{}/", served.address)), "the Host of the client went through: {url}");
+    let (download, end) = served.get("/firmware.bin");
+    assert_eq!((body(&download) == whole.as_slice(), end), (true, Ok(())));
+    let added = served.api("POST", "/faults", r#"{"name":"half","fault":{"reset-at":{"at":"50%"}},"on":"download"}"#);
+    assert!(added.starts_with("HTTP/1.1 201"), "{added}");
+    let (half, end) = served.get("/firmware.bin");
+    assert_eq!((body(&half).len(), end), (whole.len() / 2, Err(ErrorKind::ConnectionReset)));
+    assert!(served.api("GET", "/faults/half", "").contains(r#""fired":1"#));
+    assert!(served.api("DELETE", "/faults/half", "").starts_with("HTTP/1.1 204"));
+    assert_eq!(served.get("/firmware.bin").1, Ok(()));
+    let gone = real.stop();
+    assert!(gone.contains("GET /firmware.bin"), "{gone}");
+    let (answer, end) = served.get("/firmware.bin");
+    assert!(answer.starts_with(b"HTTP/1.1 502") && end == Ok(()), "{}", String::from_utf8_lossy(&answer));
+    let told = served.stop();
+    assert!(told.contains("fault reset-at") && told.contains("failed, which is no fault"), "{told}");
+}
+
+#[test]
 fn bad_arguments_say_what_there_is() {
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_brickproof")).arg("serve").args(arguments).output();
@@ -130,8 +182,24 @@ fn bad_arguments_say_what_there_is() {
     assert!(code == Some(2) && text.contains("there is no fault \"reset-in\""), "{text}");
     let (code, text) = run(&["--image", "Cargo.toml"]);
     assert!(code == Some(2) && text.contains("this is no ESP image"), "{text}");
+    for (upstream, why) in [
+        ("https://127.0.0.1:8443", "not supported yet"),
+        ("http://127.0.0.1", "has no port"),
+        ("http://127.0.0.1:80/ota", "has a path"),
+    ] {
+        let (code, text) = run(&["--upstream", upstream]);
+        assert!(code == Some(2) && text.contains(why), "{text}");
+    }
+    for option in ["--image", "--advertise"] {
+        let (code, text) = run(&["--upstream", "http://127.0.0.1:80", option, "x"]);
+        assert!(code == Some(2) && text.contains("cannot be used with"), "{text}");
+    }
+    let (code, text) = run(&["--ota-path", "ota"]);
+    assert!(code == Some(2) && text.contains("begins with a slash"), "{text}");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("listener");
     let address = taken.local_addr().expect("address").to_string();
     let (code, text) = run(&["--listen", &address]);
     assert!(code == Some(2) && text.contains(&format!("cannot listen on {address}")), "{text}");
+    let (code, text) = run(&["--listen", "127.0.0.1:0", "--api", &address]);
+    assert!(code == Some(2) && text.contains(&format!("the fault API cannot listen on {address}")), "{text}");
 }
