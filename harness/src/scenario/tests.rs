@@ -118,3 +118,11 @@ fn schemas_are_what_the_code_says() {
         assert_eq!(stored, text, "write {name}.schema.json again with BRICKPROOF_UPDATE=1");
     }
 }
+
+#[test]
+fn every_fault_is_in_some_scenario() {
+    for doc in ota_server::fault::DOCS {
+        let named = super::embedded::SCENARIOS.iter().any(|(_, text)| text.contains(doc.name));
+        assert!(named, "no scenario uses {}", doc.name);
+    }
+}
