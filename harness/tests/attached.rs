@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use brickproof::board::nvs::{self, NvsItem, NvsValue};
 use brickproof::image::Catalogue;
+use brickproof::lease;
 use esp_image::chip::ChipId;
 use esp_image::otadata::{ImageState, OtaData};
 
@@ -101,7 +102,9 @@ impl Bench {
     fn run(&self, scenario: &str, more: &[&str]) -> Command {
         let mut run = command(&["run", scenario, "--board", &self.port, "--reset", &self.reset]);
         run.arg("--report").arg(self.path("report")).arg("--state").arg(self.path("state")).args(more);
-        run.env("BRICKPROOF_WIFI_SSID", "attic").env("BRICKPROOF_WIFI_PASSWORD", PASSWORD);
+        run.env("BRICKPROOF_LEASES", self.path("leases"))
+            .env("BRICKPROOF_WIFI_SSID", "attic")
+            .env("BRICKPROOF_WIFI_PASSWORD", PASSWORD);
         run.stdout(Stdio::piped()).stderr(Stdio::piped());
         run
     }
@@ -112,7 +115,7 @@ impl Bench {
 
     fn restore(&self) -> Output {
         let mut restore = command(&["restore", "--board", &self.port, "--reset", &self.reset, "--state"]);
-        restore.arg(self.path("state")).output().expect("runs")
+        restore.arg(self.path("state")).env("BRICKPROOF_LEASES", self.path("leases")).output().expect("runs")
     }
 
     fn partition(&self, (offset, size): Place) -> Vec<u8> {
@@ -275,7 +278,9 @@ fn settings_of_a_board_are_read_and_changed_one_by_one() {
     let bench = Bench::new();
     let nvs = |arguments: &[&str]| {
         let line = ["--board", &bench.port, "--reset", &bench.reset];
-        let output = command(&["nvs"]).args(arguments).args(line).output().expect("runs");
+        let mut nvs = command(&["nvs"]);
+        let output =
+            nvs.args(arguments).args(line).env("BRICKPROOF_LEASES", bench.path("leases")).output().expect("runs");
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         (output.status.code(), text)
     };
@@ -295,4 +300,32 @@ fn settings_of_a_board_are_read_and_changed_one_by_one() {
     assert!(code == Some(2) && none.contains("there is no home/owner"), "{code:?} {none}");
     assert_eq!(nvs(&["erase", "--all"]).0, Some(0));
     assert!(bench.partition(bench.nvs).iter().all(|b| *b == 0xff));
+}
+
+#[test]
+fn board_that_another_process_holds_is_waited_for() {
+    let bench = Bench::new();
+    let me = lease::Holder { pid: std::process::id(), doing: "a test".to_owned(), since: "just now".to_owned() };
+    let patience = lease::Patience { limit: Duration::ZERO, waiting: &mut |_| {}, ended: &|| None };
+    let held = lease::acquire(&bench.path("leases"), &bench.port, &me, patience).expect("free");
+
+    let refused = bench.short(&["--wait-board", "0s"]);
+    let said = String::from_utf8_lossy(&refused.stdout).into_owned();
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    assert!(said.contains(&format!("is held by process {} (a test) since just now", std::process::id())), "{said}");
+    assert!(bench.is_as_before(), "nothing was touched");
+
+    let scenario = bench.path("short.toml").display().to_string();
+    let mut waiting = bench.run(&scenario, &[]).spawn().expect("runs");
+    let mut errors = BufReader::new(waiting.stderr.take().expect("stderr"));
+    let mut line = String::new();
+    while !line.contains("waiting for it") {
+        line.clear();
+        assert!(errors.read_line(&mut line).expect("stderr") > 0, "it ended without a word of waiting");
+    }
+    assert!(line.contains("(a test)"), "{line}");
+    drop(held);
+    let done = waiting.wait_with_output().expect("ends");
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stdout));
+    assert!(bench.is_as_before());
 }

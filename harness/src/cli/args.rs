@@ -67,6 +67,8 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Writes a board's own settings back that an interrupted run kept.
     Restore(RestoreArgs),
+    /// Lists the serial ports that are attached, and who holds them.
+    Boards(BoardsArgs),
     /// Reads and changes the settings in a board's NVS partition, or in a partition's image.
     Nvs(NvsArgs),
     /// Looks at an OTA URL as a device would.
@@ -220,6 +222,9 @@ pub struct LineArgs {
     /// Baud rate while flashing.
     #[arg(long, value_name = "BAUD")]
     pub flash_baud: Option<u32>,
+    /// How long a board that another process holds is waited for.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10min")]
+    pub wait_board: Duration,
     /// Folder that keeps a board's own settings while it is used ($XDG_STATE_HOME/brickproof when not given).
     #[arg(long, value_name = "DIR", env = "BRICKPROOF_STATE")]
     pub state: Option<PathBuf>,
@@ -234,6 +239,14 @@ pub struct RestoreArgs {
     /// How it is reached.
     #[command(flatten)]
     pub line: LineArgs,
+}
+
+/// Arguments of `boards`.
+#[derive(Clone, Debug, Args)]
+pub struct BoardsArgs {
+    /// Prints JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `nvs`.
@@ -251,6 +264,9 @@ pub struct NvsArgs {
     /// How a board is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
     #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts", global = true)]
     pub reset: String,
+    /// How long a board that another process holds is waited for.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10min", global = true)]
+    pub wait_board: Duration,
     /// Baud rate while flashing.
     #[arg(long, value_name = "BAUD", global = true)]
     pub flash_baud: Option<u32>,

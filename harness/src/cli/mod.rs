@@ -1,6 +1,7 @@
 //! The command line: parsed arguments to library calls, results to output and exit codes.
 
 pub mod args;
+mod boards;
 mod files;
 mod image;
 mod judge;
@@ -40,6 +41,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Report(args) => judge::report(args),
         Command::Analyze(args) => tools::analyze(args),
         Command::Restore(args) => restore::restore(args),
+        Command::Boards(args) => boards::boards(args),
         Command::Nvs(args) => nvs::nvs(args),
         Command::Doctor(args) => tools::doctor(args),
         Command::Serve(args) => tools::serve(args),

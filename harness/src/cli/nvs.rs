@@ -13,7 +13,7 @@ use crate::board::flasher::{FlashOptions, Region};
 use crate::board::identity::PortId;
 use crate::board::nvs::open;
 use crate::board::reset::ResetMethod;
-use crate::run::with_nvs;
+use crate::run::{hold, with_nvs};
 
 /// What a command made of a partition: its words, and the bytes where they changed.
 struct Done {
@@ -46,6 +46,13 @@ fn on_board(args: &NvsArgs, board: &str) -> Result<u8> {
     let id: PortId = board.parse().map_err(|e: BoardError| miette!("{e}"))?;
     let reset: ResetMethod = args.reset.parse().map_err(|e: BoardError| miette!("{e}"))?;
     let options = FlashOptions { baud: args.flash_baud, ..FlashOptions::default() };
+    let _lease = match hold(&id, "nvs", args.wait_board, &|| None) {
+        Ok(lease) => lease,
+        Err(why) => {
+            out(&format!("error: {why}\n"))?;
+            return Ok(3);
+        }
+    };
     let command = args.command.clone();
     let done = with_nvs(&id, &reset, options, move |offset, old| {
         let done = carry_out(&command, &old)?;

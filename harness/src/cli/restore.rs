@@ -20,6 +20,13 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<u8> {
     let reset: ResetMethod = args.line.reset.parse().map_err(|e| miette!("{e}"))?;
     let options = FlashOptions { baud: args.line.flash_baud, ..FlashOptions::default() };
     let store = store(&args.line);
+    let _lease = match run::hold(&id, "restore", args.line.wait_board, &|| None) {
+        Ok(lease) => lease,
+        Err(why) => {
+            out(&format!("error: {why}\n"))?;
+            return Ok(3);
+        }
+    };
     match run::restore(&id, &reset, options, &store) {
         Ok(done) => {
             let text = match done.labels {

@@ -81,6 +81,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
         flash: FlashOptions { baud: args.line.flash_baud, ..FlashOptions::default() },
         seed: args.seed,
         credentials,
+        wait_board: (!is_virtual).then_some(args.line.wait_board),
         safekeeping: (!is_virtual && !args.no_restore).then(|| super::restore::store(&args.line)),
         interrupt: if is_virtual {
             Interrupt::never()

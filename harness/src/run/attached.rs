@@ -1,10 +1,13 @@
 //! A board that was there before the run and will be after it: examined before anything is written, its own settings
 //! kept meanwhile and written back at the end.
 
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
 use esp_image::partition::{self, DATA, NVS, PartitionTable};
 use virtual_time::{InFlight, Mode};
 
-use super::{BoardChoice, RunConfig};
+use super::{BoardChoice, RunConfig, Selected, rfc3339};
 use crate::board::BoardError;
 use crate::board::board::Board;
 use crate::board::flasher::{FlashOptions, Region, Session, Written};
@@ -12,6 +15,7 @@ use crate::board::identity::PortId;
 use crate::board::port::{DEFAULT_BAUD, Port};
 use crate::board::reset::ResetMethod;
 use crate::board::settings::Settings;
+use crate::lease::{self, Holder, Lease, LeaseError, Patience};
 use crate::safekeeping::Store;
 
 /// How the board was found before the run.
@@ -22,6 +26,40 @@ pub(super) enum Attached {
     Unfit(String),
     /// It could not be reached, or is another board than the run is for.
     Broken(String),
+}
+
+/// Takes the board for this run, where it is one that others could use too.
+pub(super) fn lease(config: &RunConfig, scenarios: &[Selected]) -> Result<Option<Lease>, LeaseError> {
+    let (BoardChoice::Serial { id, .. }, Some(limit)) = (&config.board, config.wait_board) else { return Ok(None) };
+    let doing = match scenarios {
+        [one] => format!("scenario {}", one.name),
+        all => format!("{} scenarios", all.len()),
+    };
+    hold(id, &doing, limit, &|| config.interrupt.reason().map(|signal| signal.to_string()))
+}
+
+/// Takes the board on a port, waiting for whoever holds it; `None` where there is no such port, which opening it will tell.
+///
+/// # Errors
+///
+/// See [`LeaseError`].
+pub fn hold(
+    id: &PortId,
+    doing: &str,
+    limit: Duration,
+    ended: &dyn Fn() -> Option<String>,
+) -> Result<Option<Lease>, LeaseError> {
+    let Ok(port) = id.resolve(&serialport::available_ports().unwrap_or_default()) else { return Ok(None) };
+    if !Path::new(&port).exists() {
+        return Ok(None);
+    }
+    let me = Holder { pid: std::process::id(), doing: doing.to_owned(), since: rfc3339(SystemTime::now()) };
+    let mut waiting = |holder: Option<&Holder>| {
+        let by = holder.map_or_else(|| "another process".to_owned(), ToString::to_string);
+        tracing::warn!("board {id} is held by {by}: waiting for it, {} s at most", limit.as_secs());
+    };
+    let patience = Patience { limit, waiting: &mut waiting, ended };
+    lease::acquire(&lease::default_folder(), &port, &me, patience).map(Some)
 }
 
 /// Examines the board, and keeps its settings. Boards made for each scenario have none.

@@ -5,7 +5,7 @@ mod one;
 mod outcome;
 mod select;
 
-pub use attached::{Restored, restore, with_nvs};
+pub use attached::{Restored, hold, restore, with_nvs};
 pub use outcome::{report_recording, scenario_report};
 pub use select::{Selected, case_name, select};
 
@@ -93,6 +93,8 @@ pub struct RunConfig {
     pub credentials: Vec<NvsItem>,
     /// Where the settings of an attached board are kept while it is used; `None` leaves them to be overwritten.
     pub safekeeping: Option<Store>,
+    /// How long an attached board that another process holds is waited for; `None` does not ask who holds it.
+    pub wait_board: Option<Duration>,
     /// Ends the run early.
     pub interrupt: Interrupt,
     /// Restores the flash of virtual boards from a snapshot, in place of flashing them through their port.
@@ -126,6 +128,7 @@ impl RunConfig {
             seed: 1,
             credentials: Vec::new(),
             safekeeping: None,
+            wait_board: None,
             interrupt: Interrupt::never(),
             snapshot: false,
             mutant: None,
@@ -182,7 +185,12 @@ pub enum Progress {
 pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Progress)) -> std::io::Result<Report> {
     let began = SystemTime::now();
     let begun = Instant::now();
-    let attached = attached::prepare(config);
+    // Held until the settings of an attached board are written back.
+    let lease = attached::lease(config, scenarios);
+    let attached = match &lease {
+        Ok(_) => attached::prepare(config),
+        Err(why) => attached::Attached::Broken(why.to_string()),
+    };
     let dialect = crate::dialect::load(&config.firmware.dialect).map(Arc::new).map_err(|e| e.to_string());
     let shared = one::Shared { config, attached: &attached, dialect: &dialect };
     let jobs: Vec<(usize, u32)> = (1..=config.repeat).flat_map(|n| (0..scenarios.len()).map(move |i| (i, n))).collect();
