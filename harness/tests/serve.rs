@@ -11,6 +11,7 @@ struct Served {
     lines: BufReader<ChildStdout>,
     address: SocketAddr,
     api: Option<SocketAddr>,
+    dns: Option<SocketAddr>,
 }
 
 fn image() -> PathBuf {
@@ -36,8 +37,9 @@ impl Served {
             address.unwrap_or_else(|| panic!("no address in {line:?}"))
         };
         let api = arguments.contains(&"--api").then(|| told("API listens on http://"));
+        let dns = arguments.contains(&"--dns-listen").then(|| told("answers DNS questions on "));
         let address = told("listens on ");
-        Self { process, lines, address, api }
+        Self { process, lines, address, api, dns }
     }
 
     /// Asks the fault API.
@@ -202,4 +204,47 @@ fn bad_arguments_say_what_there_is() {
     assert!(code == Some(2) && text.contains(&format!("cannot listen on {address}")), "{text}");
     let (code, text) = run(&["--listen", "127.0.0.1:0", "--api", &address]);
     assert!(code == Some(2) && text.contains(&format!("the fault API cannot listen on {address}")), "{text}");
+}
+
+/// A question for the address of a name (RFC 1035, 4.1), with id 7.
+fn question(name: &str) -> Vec<u8> {
+    let mut bytes = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        bytes.push(u8::try_from(label.len()).expect("a label"));
+        bytes.extend(label.as_bytes());
+    }
+    bytes.extend([0, 0, 1, 0, 1]);
+    bytes
+}
+
+#[test]
+fn names_are_answered_and_a_fault_acts_on_them() {
+    let names = ["--dns-listen", "127.0.0.1:0", "--dns-name", "ota.example=192.168.88.200"];
+    let served = Served::with(&[&names[..], &["--fault", "dns:kind=nxdomain,count=1"]].concat());
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("socket");
+    socket.set_read_timeout(Some(Duration::from_secs(60))).expect("limit");
+    let ask = || {
+        let mut answer = [0; 512];
+        socket.send_to(&question("ota.example"), served.dns.expect("a name server")).expect("sent");
+        let n = socket.recv(&mut answer).expect("an answer");
+        (answer[3] & 0x0f, answer[..n].ends_with(&[192, 168, 88, 200]))
+    };
+    // 3 is NXDOMAIN.
+    assert_eq!([ask(), ask()], [(3, false), (0, true)]);
+}
+
+#[test]
+fn test_authority_is_written_and_signs_the_listener() {
+    let folder = tempfile::tempdir().expect("folder");
+    let ca = folder.path().join("root.pem");
+    let path = ca.display().to_string();
+    let served = Served::with(&["--tls-listen", "127.0.0.1:0", "--ca", &path]);
+    let pem = std::fs::read_to_string(&ca).expect("the root certificate");
+    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+    drop(served);
+    let mut refused = Command::new(env!("CARGO_BIN_EXE_brickproof"));
+    let refused = refused.args(["serve", "--dns-listen", "127.0.0.1:0", "--dns-name", "ota.example"]).output();
+    let refused = refused.expect("runs");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("it is no NAME=ADDRESS"));
 }

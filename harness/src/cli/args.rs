@@ -407,6 +407,12 @@ pub struct ServeArgs {
     /// File to write the test authority's root certificate to (PEM): what the device is to trust.
     #[arg(long, value_name = "FILE", requires = "tls_listen")]
     pub ca: Option<PathBuf>,
+    /// Answers DNS questions here, for the names given: the `dns` fault acts on them.
+    #[arg(long, value_name = "IP:PORT", requires = "dns_name")]
+    pub dns_listen: Option<std::net::SocketAddr>,
+    /// A name and its address, several times for several: `ota.example=192.168.1.10`.
+    #[arg(long, value_name = "NAME=IP", value_parser = parse_name, requires = "dns_listen")]
+    pub dns_name: Vec<(String, std::net::Ipv4Addr)>,
     /// Base of the firmware URL in answers, as the device sees this host (http://192.168.88.200:8002).
     #[arg(long, value_name = "URL")]
     pub advertise: Option<String>,
@@ -531,6 +537,12 @@ pub enum SchemaOf {
     Mutant,
     /// Dialect files.
     Dialect,
+}
+
+fn parse_name(text: &str) -> Result<(String, std::net::Ipv4Addr), String> {
+    let (name, address) = text.split_once('=').ok_or("it is no NAME=ADDRESS")?;
+    let address = address.parse().map_err(|_| format!("{address:?} is no IPv4 address"))?;
+    Ok((name.to_owned(), address))
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use miette::{Result, miette};
+use ota_server::dns::DnsConfig;
 use ota_server::plan::FaultRule;
 use ota_server::serve::{ServeOptions, serve as serve_alone};
 use ota_server::server::Offer;
@@ -81,6 +82,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
     let options = ServeOptions {
         listen: args.listen.clone(),
         tls: args.tls_listen.clone(),
+        dns: args.dns_listen.map(|bind| DnsConfig { bind, names: args.dns_name.clone() }),
         authority,
         advertised: args.advertise.clone(),
         offer,

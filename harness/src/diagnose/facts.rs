@@ -228,6 +228,7 @@ impl Facts {
             | ServerEvent::ConnectionClosed { .. }
             | ServerEvent::Swallowing { .. }
             | ServerEvent::TlsHandshake { .. }
+            | ServerEvent::DnsListening { .. }
             | ServerEvent::DnsQuestion { .. }
             | ServerEvent::UpstreamFailed { .. }
             | ServerEvent::PlanChanged { .. } => {}

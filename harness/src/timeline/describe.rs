@@ -66,6 +66,7 @@ fn server(event: &ServerEvent) -> String {
         ServerEvent::TlsHandshake { connection, done: false, detail } => {
             format!("connection {connection}: the TLS handshake failed: {detail}")
         }
+        ServerEvent::DnsListening { address } => format!("answers DNS questions on {address}"),
         ServerEvent::DnsQuestion { name, answer } => format!("asked for {name}, answered {answer}"),
         ServerEvent::Request { connection, method, path, body_bytes, .. } => {
             let body = if *body_bytes > 0 { format!(", {body_bytes} bytes of body") } else { String::new() };
