@@ -36,6 +36,8 @@ pub enum Defect {
     ResumesAtWrongOffset,
     /// Whether the server resumes is not looked at: the whole image is written behind its first part.
     IgnoresResumeStatus,
+    /// How far a download got is remembered although the server no longer has that image: it is asked for the rest for ever.
+    KeepsResumeRecord,
     /// An image of a lower security version is taken.
     IgnoresSecurityVersion,
     /// The client of a failed begin is not cleaned up: every later attempt fails at once.
@@ -113,6 +115,7 @@ pub const ALL: &[(&str, Defect)] = &[
     ("delay-not-reset", Defect::DelayNotReset),
     ("resumes-at-wrong-offset", Defect::ResumesAtWrongOffset),
     ("ignores-resume-status", Defect::IgnoresResumeStatus),
+    ("keeps-resume-record", Defect::KeepsResumeRecord),
     ("ignores-security-version", Defect::IgnoresSecurityVersion),
     ("second-attempt-fails", Defect::SecondAttemptFails),
     ("leaks-socket", Defect::LeaksSocket),

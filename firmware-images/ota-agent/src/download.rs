@@ -71,7 +71,16 @@ pub(crate) async fn upgrade<P: Parts>(
         write.resume(flash, &mut io, nvs, wanted, demanded).await?;
     }
     loop {
-        let mut response = request(network, &mut io, &url, &mut write).await?;
+        let mut response = match request(network, &mut io, &url, &mut write).await {
+            Ok(response) => response,
+            Err(why) => {
+                // The image is another one by now: what is on flash of the old one is of no use.
+                if profile.resumes && why == Unasked::Range && !profile.has(Defect::KeepsResumeRecord) {
+                    resume::forget(nvs).await;
+                }
+                return Err(UpgradeFailed);
+            }
+        };
         write.body(flash, &mut io, nvs, wanted, (slots, slot), demanded, &mut response).await?;
         if !profile.ranges || u64::from(write.written) >= write.total {
             break;
@@ -91,13 +100,22 @@ pub(crate) async fn upgrade<P: Parts>(
     Ok(())
 }
 
+/// Why no image comes; the console says more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unasked {
+    /// The part that was asked for is not to be had.
+    Range,
+    /// Anything else.
+    Failed,
+}
+
 /// Asks for the image, or for the part of it that is to come next, and sees that this is what comes.
 async fn request<'n, N, C, S, D>(
     network: &'n N,
     io: &mut Io<'_, C, S, D>,
     url: &Url,
     write: &mut Writer,
-) -> Result<Response<N::Connection<'n>>, UpgradeFailed>
+) -> Result<Response<N::Connection<'n>>, Unasked>
 where
     N: Internet,
     C: Console,
@@ -114,21 +132,21 @@ where
         Ok(())
     };
     if asked.is_err() {
-        return Err(UpgradeFailed);
+        return Err(Unasked::Failed);
     }
     let request = Request { method: "GET", headers: &headers, body: &[] };
     let response = match http::perform(network, io, url, &request).await {
         Ok(response) => response,
         Err(failure) => {
             error!(*io.console, "Ota", "Failed to open HTTP connection: {}", failure.error.name());
-            return Err(UpgradeFailed);
+            return Err(Unasked::Failed);
         }
     };
     let total = match (response.status, response.content_range) {
         (206, Some((first, total))) if first == u64::from(from) => Some(total),
         (206, _) if !headers.is_empty() => {
             error!(*io.console, "Ota", "The server sent another range than it was asked for");
-            return Err(UpgradeFailed);
+            return Err(Unasked::Range);
         }
         (200, _) => {
             if from > 0 && !io.profile.has(Defect::IgnoresResumeStatus) {
@@ -139,16 +157,16 @@ where
         }
         (status, _) => {
             error!(*io.console, "Ota", "Failed to get firmware, status code: {}", status);
-            return Err(UpgradeFailed);
+            return Err(if status == 416 { Unasked::Range } else { Unasked::Failed });
         }
     };
     let Some(total) = total.filter(|total| *total > 0) else {
         error!(*io.console, "Ota", "Failed to get content length");
-        return Err(UpgradeFailed);
+        return Err(Unasked::Failed);
     };
     if total > u64::from(write.target.size) && !io.profile.has(Defect::IgnoresSize) {
         error!(*io.console, "Ota", "Image of {} bytes does not fit: {}", total, EspError::InvalidSize.name());
-        return Err(UpgradeFailed);
+        return Err(Unasked::Failed);
     }
     write.total = total;
     Ok(response)

@@ -31,6 +31,7 @@ pub const MUTANTS: &[(&str, &str)] = files![
     "ignores-size",
     "installs-older",
     "keeps-old-dns-answer",
+    "keeps-resume-record",
     "leaks-heap",
     "leaks-socket",
     "loses-network",

@@ -42,6 +42,7 @@ pub const SCENARIOS: &[(&str, &str)] = files![
     "reset-mid-download",
     "resume-after-power-cut",
     "resume-after-reset",
+    "resume-refused",
     "resume-saves-bytes",
     "retry-counts",
     "retry-pairs",
