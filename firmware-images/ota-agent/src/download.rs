@@ -68,7 +68,7 @@ pub(crate) async fn upgrade<P: Parts>(
     let demanded = demands(io.system, profile, &target);
     let mut write = Writer::new(target, io.console.uptime_ms());
     if profile.resumes {
-        write.resume(flash, &mut io, nvs, wanted, demanded).await?;
+        write.resume(flash, &mut io, nvs, wanted, demanded).await;
     }
     loop {
         let mut response = match request(network, &mut io, &url, &mut write).await {
@@ -180,6 +180,12 @@ fn demands(system: &impl System, profile: &Profile, target: &Partition) -> Deman
     }
 }
 
+/// The application descriptor in an image's first block.
+fn described(block: &[u8]) -> Option<AppDescriptor> {
+    let bytes = block.get(descriptor::OFFSET..descriptor::OFFSET + descriptor::LEN)?;
+    bytes.try_into().ok().and_then(AppDescriptor::parse)
+}
+
 /// The first block tells whether this is an application image for this chip: nothing is written before.
 async fn check_begin<C, S, D>(
     io: &mut Io<'_, C, S, D>,
@@ -195,11 +201,7 @@ where
         refuse(*console, e).await;
         return Err(UpgradeFailed);
     }
-    let described = block
-        .get(descriptor::OFFSET..descriptor::OFFSET + descriptor::LEN)
-        .and_then(|bytes| bytes.try_into().ok())
-        .and_then(AppDescriptor::parse);
-    match described {
+    match described(block) {
         Some(new) => {
             info!(**console, "Ota", "New firmware version: {}", new.version());
             let (needed, found) = (system.secure_version(), new.secure_version());
@@ -257,7 +259,8 @@ impl Writer {
         Self { target, total: 0, received: 0, written: 0, printed_at: now, printed: 0 }
     }
 
-    /// Goes on where an earlier download of the same version broke off, if its begin is on flash.
+    /// Goes on where an earlier download of the same version broke off, if its begin is on flash. What is remembered and is
+    /// not there is forgotten: it must not keep the device from starting anew.
     async fn resume<C, S, D>(
         &mut self,
         flash: &mut impl NorFlash,
@@ -265,22 +268,23 @@ impl Writer {
         nvs: &mut impl Nvs,
         wanted: &Wanted<'_>,
         demanded: Demands,
-    ) -> Result<(), UpgradeFailed>
-    where
+    ) where
         C: Console,
         S: System,
         D: DelayNs,
     {
         let written = resume::find(nvs, wanted.version).await;
-        if written == 0 || written > self.target.size {
-            return Ok(());
+        if written == 0 {
+            return;
         }
         let mut block = [0u8; BLOCK];
-        if flash.read(self.target.offset, &mut block).await.is_err() {
-            return Ok(());
+        let read = flash.read(self.target.offset, &mut block).await.is_ok();
+        let sound = read && Verifier::new(demanded).feed(&block, |_| {}).is_ok();
+        let is_it = sound && described(&block).is_some_and(|new| new.version() == wanted.version);
+        if !is_it || written > self.target.size {
+            resume::forget(nvs).await;
+            return;
         }
-        let mut header = Verifier::new(demanded);
-        check_begin(io, &mut header, &block).await?;
         info!(*io.console, "Ota", "Resuming the download at {}", written);
         self.written = written;
         self.received = u64::from(written);
@@ -289,7 +293,6 @@ impl Writer {
             self.written += SECTOR;
             self.received += u64::from(SECTOR);
         }
-        Ok(())
     }
 
     /// Writes a response's body as it comes.

@@ -167,6 +167,18 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     if scenario.requires.contains(&Capability::Power) && !has_power {
         return Some(format!("board {} has no power switch", config.board.name()));
     }
+    if scenario.image.flash_security.is_some() && config.is_elsewhere() {
+        // Anti-rollback burns it into the chip: nothing gives that back.
+        return Some(
+            "the security version that it flashes would be burnt into a real chip's fuses for ever".to_owned(),
+        );
+    }
+    if !scenario.image.flash_with.is_empty() && !flashes_reference(config, scenario) {
+        return Some(format!(
+            "it needs firmware built with {}, which only the reference firmware can be told by its image",
+            scenario.image.flash_with.join(", ")
+        ));
+    }
     if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
         return Some(format!("board {} does not ask the rig's name server for names", config.board.name()));
     }
@@ -197,11 +209,16 @@ fn cannot_trust(config: &RunConfig, scenario: &Scenario) -> Option<String> {
             config.firmware.name
         ));
     }
-    let image = config.catalogue.application(&scenario.image.flash, config.chip).ok()?;
-    image.profile.is_none().then(|| {
+    (!flashes_reference(config, scenario)).then(|| {
         "the test authority's certificate is read from NVS by the reference firmware alone, and another one is flashed"
             .to_owned()
     })
+}
+
+/// Whether the image that is flashed is the reference firmware's. One that is not there is told when it is to be flashed.
+fn flashes_reference(config: &RunConfig, scenario: &Scenario) -> bool {
+    let image = config.catalogue.application(&scenario.image.flash, config.chip);
+    image.map_or(true, |image| image.profile.is_some())
 }
 
 /// What stands where on flash when the scenario begins.
@@ -457,4 +474,38 @@ async fn on_board(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::firmware_file;
+    use crate::image::Catalogue;
+
+    /// Why a built-in scenario is not run on a board of silicon.
+    fn skipped(name: &str) -> Option<String> {
+        let firmware = firmware_file::load(None).expect("firmware file");
+        let catalogue = Catalogue::embedded().expect("catalogue");
+        let virtual_boards = RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new());
+        let id = PortId::Path("/dev/ttyUSB0".to_owned());
+        let board = BoardChoice::Serial { id, reset: ResetMethod::DtrRts };
+        let config = RunConfig { board, ..virtual_boards };
+        let (_, text) = scenario::embedded::SCENARIOS.iter().find(|(known, _)| *known == name).expect(name);
+        let values = config.firmware.values("1.5.9", Values::of_network("192.168.1.10", 8002));
+        let scenario = scenario::parse(name, name, text, &values).expect("a scenario without a matrix");
+        cannot_run(&config, &scenario)
+    }
+
+    #[test]
+    fn fuses_of_a_real_chip_are_never_burnt() {
+        let why = skipped("lower-security-version").expect("skipped");
+        assert!(why.contains("fuses for ever"), "{why}");
+    }
+
+    #[test]
+    fn what_only_the_rigs_own_network_can_do_is_skipped_elsewhere() {
+        assert!(skipped("name-changes").expect("skipped").contains("name server"));
+        assert!(skipped("wifi-drops-in-check").expect("skipped").contains("access point"));
+        assert_eq!(skipped("healthy-update"), None);
+    }
 }
