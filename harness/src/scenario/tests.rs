@@ -126,3 +126,14 @@ fn every_fault_is_in_some_scenario() {
         assert!(named, "no scenario uses {}", doc.name);
     }
 }
+
+#[test]
+fn firmware_is_built_with_settings_and_never_with_a_defect() {
+    let with = |words: &str| wrong_port().replacen("offer = ", &format!("flash-with = [{words}]\noffer = "), 1);
+    let values = values();
+    assert!(parse("wrong-port", "wrong-port", &with("\"resume\", \"attempts=5\""), &values).is_ok());
+    for bad in ["\"resumes\"", "\"attempts=0\"", "\"defect=no-delay\"", "\"resume defect=no-delay\""] {
+        let errors = parse("wrong-port", "wrong-port", &with(bad), &values).expect_err(bad);
+        assert!(errors.problems[0].message.contains("cannot be built with"), "{bad}: {errors}");
+    }
+}
