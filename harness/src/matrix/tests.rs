@@ -13,21 +13,9 @@ fn report(name: &str, status: Status, failed: &[&str]) -> ScenarioReport {
         evidence: vec![],
     };
     ScenarioReport {
-        name: name.to_owned(),
-        summary: String::new(),
-        board: "virtual".to_owned(),
-        chip: "esp32c3".to_owned(),
-        attempt: 1,
-        status,
-        wall_ms: 1,
-        run_ms: 1,
-        warped: true,
         reason: (status == Status::Error).then(|| "port gone".to_owned()),
         expectations: failed.iter().map(expectation).collect(),
-        cause: None,
-        recording: None,
-        file: String::new(),
-        last_lines: vec![],
+        ..ScenarioReport::example(name, 1, status)
     }
 }
 

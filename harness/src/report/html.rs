@@ -108,21 +108,9 @@ mod tests {
             deciding: false,
         };
         let scenario = ScenarioReport {
-            name: "<b>name</b>".to_owned(),
-            summary: String::new(),
-            board: "virtual".to_owned(),
-            chip: "esp32c3".to_owned(),
-            attempt: 1,
-            status: Status::Fail,
-            wall_ms: 1,
-            run_ms: 1,
-            warped: true,
-            reason: None,
-            expectations: vec![],
-            cause: None,
-            recording: None,
             file: "f".to_owned(),
             last_lines: vec![line],
+            ..ScenarioReport::example("<b>name</b>", 1, Status::Fail)
         };
         let report = Report {
             format: FORMAT,

@@ -32,30 +32,14 @@ mod tests {
     use super::*;
     use crate::report::model::{FORMAT, ScenarioReport, Status};
 
-    fn run(name: &str, attempt: u32, status: Status) -> ScenarioReport {
-        ScenarioReport {
-            name: name.to_owned(),
-            summary: String::new(),
-            board: "virtual".to_owned(),
-            chip: "esp32c3".to_owned(),
-            attempt,
-            status,
-            wall_ms: 1,
-            run_ms: 1,
-            warped: true,
-            reason: None,
-            expectations: vec![],
-            cause: None,
-            recording: None,
-            file: String::new(),
-            last_lines: vec![],
-        }
-    }
-
     #[test]
     fn verdict_that_differs_between_repeats_is_listed_with_its_counts() {
         let wavering = [Status::Pass, Status::Fail, Status::Pass].into_iter().zip(1..);
-        let scenarios = wavering.flat_map(|(s, n)| [run("steady", n, Status::Pass), run("wavering", n, s)]).collect();
+        let scenarios = wavering
+            .flat_map(|(s, n)| {
+                [ScenarioReport::example("steady", n, Status::Pass), ScenarioReport::example("wavering", n, s)]
+            })
+            .collect();
         let report = Report {
             format: FORMAT,
             made_by: String::new(),

@@ -64,6 +64,30 @@ pub struct ScenarioReport {
     pub last_lines: Vec<Line>,
 }
 
+#[cfg(test)]
+impl ScenarioReport {
+    /// A minute on the virtual board, with nothing to tell: what the tests of reports begin with.
+    pub(crate) fn example(name: &str, attempt: u32, status: Status) -> Self {
+        Self {
+            name: name.to_owned(),
+            summary: String::new(),
+            board: "virtual".to_owned(),
+            chip: "esp32c3".to_owned(),
+            attempt,
+            status,
+            wall_ms: 100,
+            run_ms: 60_000,
+            warped: true,
+            reason: None,
+            expectations: vec![],
+            cause: None,
+            recording: None,
+            file: String::new(),
+            last_lines: vec![],
+        }
+    }
+}
+
 /// One expectation in a report.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

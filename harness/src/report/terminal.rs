@@ -153,26 +153,6 @@ mod tests {
     use super::super::model::{FORMAT, Report};
     use super::*;
 
-    fn run(name: &str, attempt: u32, status: Status) -> ScenarioReport {
-        ScenarioReport {
-            name: name.to_owned(),
-            summary: String::new(),
-            board: "virtual".to_owned(),
-            chip: "esp32c3".to_owned(),
-            attempt,
-            status,
-            wall_ms: 100,
-            run_ms: 60_000,
-            warped: true,
-            reason: None,
-            expectations: vec![],
-            cause: None,
-            recording: None,
-            file: "f".to_owned(),
-            last_lines: vec![],
-        }
-    }
-
     fn shown(scenarios: Vec<ScenarioReport>) -> String {
         let (made_by, began) = ("test".to_owned(), "now".to_owned());
         let report = Report { format: FORMAT, made_by, began, wall_ms: 250, scenarios, problems: vec![] };
@@ -184,7 +164,7 @@ mod tests {
     fn verdict_that_differs_between_repeats_is_shown_as_flaky_with_its_rate() {
         let runs = (1..=3).flat_map(|n| {
             let flaky = if n == 2 { Status::Fail } else { Status::Pass };
-            [run("steady", n, Status::Pass), run("wavering", n, flaky)]
+            [ScenarioReport::example("steady", n, Status::Pass), ScenarioReport::example("wavering", n, flaky)]
         });
         insta::assert_snapshot!(shown(runs.collect()), @r"
         verdict  scenario  board                runs      run time   wall time
@@ -197,9 +177,12 @@ mod tests {
 
     #[test]
     fn repeats_without_another_verdict_tell_how_much_that_proves() {
-        let text = shown((1..=59).map(|n| run("steady", n, Status::Pass)).collect());
+        let text = shown((1..=59).map(|n| ScenarioReport::example("steady", n, Status::Pass)).collect());
         assert!(text.contains("0 of 59 runs had another verdict than pass: its rate is at most 5.0 %"), "{text}");
-        let once = shown(vec![run("steady", 1, Status::Pass), run("other", 1, Status::Skip)]);
+        let once = shown(vec![
+            ScenarioReport::example("steady", 1, Status::Pass),
+            ScenarioReport::example("other", 1, Status::Skip),
+        ]);
         assert!(!once.contains("rate") && !once.contains("runs"), "{once}");
     }
 }
