@@ -6,10 +6,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use brickproof::board::board::Board;
-use brickproof::board::flasher::{FlashOptions, Region};
+use brickproof::board::board::flash_session;
+use brickproof::board::flash::Region;
+use brickproof::board::flasher::FlashOptions;
 use brickproof::board::identity::PortId;
 use brickproof::board::port::{DEFAULT_BAUD, Port};
+use brickproof::board::serial::SerialBoard;
 use brickproof::board::virtual_reset::InProcess;
 use esp_image::chip::ChipId;
 use virtual_esp32::{Config, Flash, Handle, PowerState, VirtualEsp32};
@@ -53,8 +55,8 @@ fn by_brickproof(handle: &Handle, bytes: &[u8]) -> (Duration, u64, u64) {
     let written = virtual_time::run(Mode::Real, &InFlight::new(), async {
         let port = Port::open(&PortId::Path(handle.port().display().to_string()), DEFAULT_BAUD).expect("the port");
         let options = FlashOptions { baud: Some(921_600), ..FlashOptions::default() };
-        let mut board = Board::new(port, Box::new(InProcess(handle.clone())), options, None);
-        board.write(vec![region]).await.expect("written")
+        let mut board = SerialBoard::new(port, Box::new(InProcess(handle.clone())), options, None);
+        flash_session(&mut board, move |flash| flash.write(std::slice::from_ref(&region))).await.expect("written")
     })
     .expect("runtime");
     (begun.elapsed(), written.written, written.unchanged)

@@ -1,163 +1,136 @@
-//! A board on a serial port: the same code for a real one and for the virtual one on its pty.
+//! What a scenario may ask of a board, however it is reached.
 
-use virtual_time::Pipe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
 
 use super::BoardError;
-use super::console_port::ConsolePort;
-use super::flasher::{ChipFacts, FlashOptions, Region, Session, Written};
-use super::port::Port;
-use super::reset::{BootMode, ResetLine};
+use super::flash::FlashAccess;
 
-/// How often download mode is tried: the first bytes after a reset may be lost to a bridge that wakes up.
-const CONNECT_ATTEMPTS: u32 = 3;
+/// What is done with a board's flash on a blocking thread. It may be called again after a failure to connect.
+pub type FlashWork = Box<dyn FnMut(&mut dyn FlashAccess) -> Result<(), BoardError> + Send>;
 
-/// A board.
-pub struct Board {
-    port: Port,
-    reset: Box<dyn ResetLine>,
-    options: FlashOptions,
-    /// Counts console bytes of a board that shares the run's clock.
-    from_board: Option<Pipe>,
-    console: Option<ConsolePort>,
+/// What a console gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// So many bytes of the buffer.
+    Bytes(usize),
+    /// Nothing of the device, but something of the line to it that a reader must know: it was gone for a while.
+    Note(String),
 }
 
-impl Board {
-    /// A board on an open port with its reset line.
-    #[must_use]
-    pub fn new(port: Port, reset: Box<dyn ResetLine>, options: FlashOptions, from_board: Option<Pipe>) -> Self {
-        Self { port, reset, options, from_board, console: None }
-    }
+/// Where a halted processor stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspection {
+    /// Program counter of each core.
+    pub program_counters: Vec<u64>,
+    /// The call chain of the first core, innermost first.
+    pub backtrace: Vec<u64>,
+}
 
-    /// The port's path.
-    #[must_use]
-    pub fn path(&self) -> &str {
-        self.port.path()
-    }
+/// A board: what has a flash, a console and a reset line.
+#[async_trait(?Send)]
+pub trait Board {
+    /// Where it is, for messages.
+    fn place(&self) -> &str;
 
     /// True when power can be cut.
-    #[must_use]
-    pub fn has_power(&self) -> bool {
-        self.reset.has_power()
-    }
+    fn has_power(&self) -> bool;
 
-    /// The console, where it is attached.
-    #[must_use]
-    pub fn console(&self) -> Option<&ConsolePort> {
-        self.console.as_ref()
-    }
-
-    /// Puts the chip in download mode, does something with the flash tool on a blocking thread, and holds the chip in
-    /// reset afterwards. A run's clock stands still meanwhile.
+    /// Stops the chip, does something with its flash on a blocking thread, and holds the chip in reset afterwards. A
+    /// run's clock stands still meanwhile. The console is let go.
     ///
     /// # Errors
     ///
     /// The reset line, the connection, or what was done fails.
-    pub async fn flash_session<T: Send + 'static>(
-        &mut self,
-        mut work: impl FnMut(&mut Session) -> Result<T, BoardError> + Send + 'static,
-    ) -> Result<T, BoardError> {
-        self.console = None;
-        let mut attempt = 1;
-        loop {
-            self.reset.hold(&self.port).await?;
-            self.reset.release(&self.port, BootMode::Download).await?;
-            let tty = self.port.lend_blocking()?;
-            let (path, options) = (self.port.path().to_owned(), self.options);
-            let working = tokio::task::spawn_blocking(move || {
-                let connected = Session::connect(tty, &path, options);
-                let result = connected.map(|mut session| work(&mut session));
-                (result, work)
-            });
-            let joined = working.await.map_err(|panicked| BoardError::Flash {
-                doing: "flash".to_owned(),
-                port: self.port.path().to_owned(),
-                why: panicked.to_string(),
-            })?;
-            work = joined.1;
-            match joined.0 {
-                Ok(result) => {
-                    self.reset.hold(&self.port).await?;
-                    return result;
-                }
-                Err(error) if attempt == CONNECT_ATTEMPTS => return Err(error),
-                Err(error) => {
-                    tracing::debug!("attempt {attempt} to reach download mode: {error}");
-                    attempt += 1;
-                }
-            }
-        }
-    }
-
-    /// What the chip is.
-    ///
-    /// # Errors
-    ///
-    /// See [`Self::flash_session`].
-    pub async fn facts(&mut self) -> Result<ChipFacts, BoardError> {
-        self.flash_session(Session::facts).await
-    }
-
-    /// Writes regions; what is there already is left out.
-    ///
-    /// # Errors
-    ///
-    /// See [`Self::flash_session`].
-    pub async fn write(&mut self, regions: Vec<Region>) -> Result<Written, BoardError> {
-        self.flash_session(move |session| session.write(&regions)).await
-    }
+    async fn with_flash(&mut self, work: FlashWork) -> Result<(), BoardError>;
 
     /// Attaches the console while the chip is held in reset, then lets it run.
     ///
     /// # Errors
     ///
-    /// The port or the reset line fails.
-    pub async fn start(&mut self) -> Result<(), BoardError> {
-        self.reset.hold(&self.port).await?;
-        if self.console.is_none() {
-            let fd = self.port.lend_console()?;
-            let console = ConsolePort::attach(fd, self.from_board.clone()).map_err(|e| BoardError::Port {
-                doing: "read",
-                port: self.port.path().to_owned(),
-                why: e.to_string(),
-            })?;
-            self.console = Some(console);
-        }
-        self.reset.release(&self.port, BootMode::Run).await
-    }
+    /// The console or the reset line fails.
+    async fn start(&mut self) -> Result<(), BoardError>;
 
     /// Holds the chip in reset.
     ///
     /// # Errors
     ///
     /// The reset line fails.
-    pub async fn hold(&mut self) -> Result<(), BoardError> {
-        self.reset.hold(&self.port).await
-    }
-
-    /// Takes the access point of the device's network away, or brings it back.
-    ///
-    /// # Errors
-    ///
-    /// See [`ResetLine::wifi`].
-    pub async fn wifi(&mut self, in_reach: bool) -> Result<(), BoardError> {
-        self.reset.wifi(&self.port, in_reach).await
-    }
-
-    /// Plans a power cut at a flash operation of the chip.
-    ///
-    /// # Errors
-    ///
-    /// See [`ResetLine::cut_power_at`].
-    pub async fn cut_power_at(&mut self, plan: virtual_esp32::CutPlan) -> Result<(), BoardError> {
-        self.reset.cut_power_at(&self.port, plan).await
-    }
+    async fn hold(&mut self) -> Result<(), BoardError>;
 
     /// Cuts or gives power.
     ///
     /// # Errors
     ///
     /// There is no switch, or it fails.
-    pub async fn power(&mut self, on: bool) -> Result<(), BoardError> {
-        self.reset.power(&self.port, on).await
+    async fn power(&mut self, on: bool) -> Result<(), BoardError>;
+
+    /// Waits for the console. Never returns while none is attached. Safe to drop: nothing is lost.
+    ///
+    /// # Errors
+    ///
+    /// The console is gone and does not come back.
+    async fn read_console(&mut self, buffer: &mut [u8]) -> Result<Heard, BoardError>;
+
+    /// Writes to the device's console input.
+    ///
+    /// # Errors
+    ///
+    /// The console is gone, or none is attached.
+    async fn write_console(&mut self, bytes: &[u8]) -> Result<(), BoardError>;
+
+    /// Takes the access point of the device's network away, or brings it back. Only a virtual board can.
+    ///
+    /// # Errors
+    ///
+    /// This is no such board, or it does not answer.
+    async fn wifi(&mut self, in_reach: bool) -> Result<(), BoardError> {
+        let _ = in_reach;
+        Err(self.unable("take its access point away", "only a virtual board's network is the rig's own"))
     }
+
+    /// Plans a power cut at a flash operation of the chip. Only a virtual board can.
+    ///
+    /// # Errors
+    ///
+    /// This is no such board, or it does not answer.
+    async fn cut_power_at(&mut self, plan: virtual_esp32::CutPlan) -> Result<(), BoardError> {
+        let _ = plan;
+        Err(self.unable("cut its power at a flash operation", "only a virtual board knows its own operations"))
+    }
+
+    /// Halts the processor, says where it stands, and lets it go on.
+    ///
+    /// # Errors
+    ///
+    /// No debug probe is attached to it, or the probe fails.
+    async fn inspect(&mut self) -> Result<Inspection, BoardError> {
+        Err(self.unable("be halted", "no debug probe is configured for it"))
+    }
+
+    /// The error of a board that cannot do something at all.
+    fn unable(&self, what: &'static str, why: &str) -> BoardError {
+        BoardError::Unable { port: self.place().to_owned(), what, why: why.to_owned() }
+    }
+}
+
+/// [`Board::with_flash`] with a result.
+///
+/// # Errors
+///
+/// As there.
+pub async fn flash_session<T: Send + 'static>(
+    board: &mut dyn Board,
+    mut work: impl FnMut(&mut dyn FlashAccess) -> Result<T, BoardError> + Send + 'static,
+) -> Result<T, BoardError> {
+    let place: Arc<Mutex<Option<T>>> = Arc::default();
+    let result = Arc::clone(&place);
+    let work = Box::new(move |flash: &mut dyn FlashAccess| {
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = Some(work(flash)?);
+        Ok(())
+    });
+    board.with_flash(work).await?;
+    let done = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+    done.ok_or_else(|| board.unable("be flashed", "the flash session ended without doing its work"))
 }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use esp_image::chip::ChipId;
 use espflash::connection::{Connection, ResetAfterOperation, ResetBeforeOperation};
 use espflash::flasher::Flasher;
 use espflash::image_format::Segment;
@@ -10,26 +9,7 @@ use espflash::target::ProgressCallbacks;
 use serialport::{TTYPort, UsbPortInfo};
 
 use super::BoardError;
-
-/// A piece of flash to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Region {
-    /// What it is, for messages and the timeline: "bootloader", "nvs".
-    pub label: String,
-    /// Flash offset.
-    pub offset: u32,
-    /// Content.
-    pub bytes: Vec<u8>,
-}
-
-/// What a write did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Bytes sent to the chip.
-    pub written: u64,
-    /// Bytes whose MD5 on the chip was the same already.
-    pub unchanged: u64,
-}
+use super::flash::{ChipFacts, FlashAccess, Region, Written};
 
 /// How flashing is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,19 +33,6 @@ pub struct Session {
     port: String,
     stub: bool,
     flasher: Flasher,
-}
-
-/// Chip facts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChipFacts {
-    /// Chip name as espflash and the catalogue write it: "esp32c3".
-    pub chip: String,
-    /// Station MAC address.
-    pub mac: Option<String>,
-    /// Flash size in bytes.
-    pub flash_size: u32,
-    /// Why the board must not be written, where flash encryption or secure boot is on.
-    pub secured: Option<String>,
 }
 
 /// SECURITY_INFO flag bits, of Espressif's esptool documentation ("get-security-info").
@@ -93,18 +60,21 @@ impl Session {
         Ok(Self { port: port.to_owned(), stub: options.stub, flasher })
     }
 
-    /// The port's path.
-    #[must_use]
-    pub fn port(&self) -> &str {
+    fn failed(&self, doing: &str, error: &espflash::Error) -> BoardError {
+        BoardError::Flash { doing: doing.to_owned(), port: self.port.clone(), why: error.to_string() }
+    }
+}
+
+impl FlashAccess for Session {
+    fn place(&self) -> &str {
         &self.port
     }
 
-    /// Reads what the chip is, and whether it may be written.
-    ///
-    /// # Errors
-    ///
-    /// The chip stops answering.
-    pub fn facts(&mut self) -> Result<ChipFacts, BoardError> {
+    fn means(&self) -> &'static str {
+        "espflash"
+    }
+
+    fn facts(&mut self) -> Result<ChipFacts, BoardError> {
         let secured = if self.flasher.secure_download_mode() {
             Some("it is in secure download mode, which allows no reading back".to_owned())
         } else {
@@ -130,30 +100,8 @@ impl Session {
         })
     }
 
-    /// Reads what the chip is, and refuses one that is not `wanted` or must not be written.
-    ///
-    /// # Errors
-    ///
-    /// [`BoardError::WrongChip`], [`BoardError::Secured`], or the chip stops answering.
-    pub fn fitting(&mut self, wanted: ChipId) -> Result<ChipFacts, BoardError> {
-        let facts = self.facts()?;
-        let port = self.port.clone();
-        if ChipId::from_name(&facts.chip) != Some(wanted) {
-            let what = "this run".to_owned();
-            return Err(BoardError::WrongChip { port, found: facts.chip, wanted: wanted.to_string(), what });
-        }
-        match facts.secured {
-            Some(why) => Err(BoardError::Secured { port, why }),
-            None => Ok(facts),
-        }
-    }
-
-    /// Writes regions, verifying each by MD5.
-    ///
-    /// # Errors
-    ///
-    /// A write or a verification fails.
-    pub fn write(&mut self, regions: &[Region]) -> Result<Written, BoardError> {
+    /// Each region is verified by its MD5.
+    fn write(&mut self, regions: &[Region]) -> Result<Written, BoardError> {
         let mut tally = Tally::default();
         let segments: Vec<_> = regions.iter().map(|r| Segment { addr: r.offset, data: padded(&r.bytes) }).collect();
         let labels: Vec<_> = regions.iter().map(|r| r.label.as_str()).collect();
@@ -171,13 +119,8 @@ impl Session {
         Ok(tally.sum)
     }
 
-    /// Reads flash.
-    ///
-    /// # Errors
-    ///
-    /// A read or its MD5 fails, or there is no stub (the ROM reads 64 bytes at a time, and espflash more than 128 of
-    /// them wrong).
-    pub fn read(&mut self, offset: u32, size: u32) -> Result<Vec<u8>, BoardError> {
+    /// Without the stub it refuses: the ROM reads 64 bytes at a time, and espflash more than 128 of them wrong.
+    fn read(&mut self, offset: u32, size: u32) -> Result<Vec<u8>, BoardError> {
         /// A flash sector; larger blocks are refused by the stub.
         const BLOCK: u32 = 0x1000;
         /// espflash drops its input before each acknowledgement, so only one block may be under way.
@@ -202,19 +145,10 @@ impl Session {
         })
     }
 
-    /// Erases a region to ones; offset and size in whole 4 KiB sectors.
-    ///
-    /// # Errors
-    ///
-    /// The chip refuses or stops answering.
-    pub fn erase(&mut self, offset: u32, size: u32) -> Result<(), BoardError> {
+    fn erase(&mut self, offset: u32, size: u32) -> Result<(), BoardError> {
         self.flasher
             .erase_region(offset, size)
             .map_err(|e| self.failed(&format!("erase {size} bytes at {offset:#x}"), &e))
-    }
-
-    fn failed(&self, doing: &str, error: &espflash::Error) -> BoardError {
-        BoardError::Flash { doing: doing.to_owned(), port: self.port.clone(), why: error.to_string() }
     }
 }
 

@@ -5,15 +5,17 @@
 //!
 //! What this module must never know: scenarios, expectations, verdicts.
 
-#[expect(clippy::module_inception, reason = "the board itself, among its parts")]
+#[expect(clippy::module_inception, reason = "the trait itself, among what implements it")]
 pub mod board;
 pub mod console_port;
+pub mod flash;
 pub mod flasher;
 pub mod identity;
 pub mod lines;
 pub mod nvs;
 pub mod port;
 pub mod reset;
+pub mod serial;
 pub mod settings;
 pub mod virtual_reset;
 

@@ -3,7 +3,7 @@
 use esp_image::partition::{self, PartitionTable};
 
 use super::BoardError;
-use super::flasher::{Region, Session, Written};
+use super::flash::{FlashAccess, Region, Written};
 
 /// Size of the partition table's sector (ESP-IDF reserves one flash sector for it).
 const TABLE_SIZE: u32 = 0x1000;
@@ -38,9 +38,9 @@ impl Settings {
     /// # Errors
     ///
     /// The chip stops answering, or tells no MAC address.
-    pub fn read(session: &mut Session, chip: &str, mac: Option<&str>) -> Result<Self, BoardError> {
+    pub fn read(session: &mut dyn FlashAccess, chip: &str, mac: Option<&str>) -> Result<Self, BoardError> {
         let mac = mac.ok_or_else(|| BoardError::Unable {
-            port: session.port().to_owned(),
+            port: session.place().to_owned(),
             what: "be told from others",
             why: "it gives no MAC address, so its settings could not be given back to it".to_owned(),
         })?;
@@ -57,7 +57,7 @@ impl Settings {
     /// # Errors
     ///
     /// The table is another one by now (nothing is written then), or the chip stops answering.
-    pub fn write_back(&self, session: &mut Session) -> Result<Written, BoardError> {
+    pub fn write_back(&self, session: &mut dyn FlashAccess) -> Result<Written, BoardError> {
         let table = session.read(partition::OFFSET, TABLE_SIZE)?;
         let there = partitions(&table);
         let moved = |r: &&Region| {
@@ -65,7 +65,7 @@ impl Settings {
         };
         if let Some(region) = self.regions.iter().find(moved) {
             return Err(BoardError::Unable {
-                port: session.port().to_owned(),
+                port: session.place().to_owned(),
                 what: "have its settings back",
                 why: format!(
                     "its partition table no longer has {} at {:#x} with {} bytes, and writing there would destroy \

@@ -11,7 +11,7 @@ use esp_image::patch;
 use super::catalogue::{Catalogue, Image};
 use super::entry::{BootloaderCapability, Kind};
 use super::error::ImageError;
-use crate::board::flasher::Region;
+use crate::board::flash::Region;
 
 /// Flash content for a first flash.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use ota_server::server::{Offer, OtaServer, Stamped};
 use tokio::sync::mpsc::UnboundedReceiver;
 use virtual_time::{InFlight, RunClock};
 
-use crate::board::board::Board;
-use crate::board::flasher::{Region, Session, Written};
+use crate::board::board::{Board, Heard, flash_session};
+use crate::board::flash::{FlashAccess, Region};
 use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::console::MASK;
 use crate::engine::{Incoming, Rig, RigError};
@@ -43,7 +43,7 @@ pub struct BoardRig<'r> {
     /// The run's registry: what got stuck there is the rig's failure.
     pub in_flight: InFlight,
     /// The board.
-    pub board: Board,
+    pub board: Box<dyn Board>,
     /// Its chip.
     pub chip: ChipId,
     /// The server, until the run stops.
@@ -119,15 +119,14 @@ impl BoardRig<'_> {
     /// Writes keys into the NVS partition of a board whose flash holds a partition table.
     async fn provision(&mut self, items: Vec<NvsItem>) -> Result<Action, RigError> {
         let keys = told_keys(&items);
-        self.board
-            .flash_session(move |session| {
-                let table = session.read(partition::OFFSET, 0x1000)?;
-                let (offset, size) = nvs_partition(session, &table)?;
-                let old = session.read(offset, size)?;
-                let region = nvs_region(session, offset, old, &items)?;
-                session.write(&[region]).map(drop)
-            })
-            .await?;
+        flash_session(&mut *self.board, move |session| {
+            let table = session.read(partition::OFFSET, 0x1000)?;
+            let (offset, size) = nvs_partition(session, &table)?;
+            let old = session.read(offset, size)?;
+            let region = nvs_region(session, offset, old, &items)?;
+            session.write(&[region]).map(drop)
+        })
+        .await?;
         Ok(Action::Provisioned { keys })
     }
 }
@@ -156,15 +155,15 @@ fn told_keys(items: &[NvsItem]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn nvs_failed(session: &Session, why: &dyn std::fmt::Display) -> crate::board::BoardError {
+fn nvs_failed(session: &dyn FlashAccess, why: &dyn std::fmt::Display) -> crate::board::BoardError {
     crate::board::BoardError::Flash {
         doing: "provision the NVS partition".to_owned(),
-        port: session.port().to_owned(),
+        port: session.place().to_owned(),
         why: why.to_string(),
     }
 }
 
-fn nvs_partition(session: &Session, table: &[u8]) -> Result<(u32, u32), crate::board::BoardError> {
+fn nvs_partition(session: &dyn FlashAccess, table: &[u8]) -> Result<(u32, u32), crate::board::BoardError> {
     let table = PartitionTable::parse(table).map_err(|e| nvs_failed(session, &e))?;
     let found = table
         .find(partition::DATA, partition::NVS)
@@ -173,7 +172,7 @@ fn nvs_partition(session: &Session, table: &[u8]) -> Result<(u32, u32), crate::b
 }
 
 fn nvs_region(
-    session: &Session,
+    session: &dyn FlashAccess,
     offset: u32,
     old: Vec<u8>,
     items: &[NvsItem],
@@ -222,22 +221,20 @@ impl Rig for BoardRig<'_> {
             actions.push(Action::Reset);
             return Ok(actions);
         }
-        let written: Written = self
-            .board
-            .flash_session(move |session| {
-                session.fitting(chip)?;
-                let mut regions = regions.clone();
-                // A first flash: no configuration but the scenario's, whatever an earlier run left there.
-                let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
-                regions.push(nvs_region(session, nvs.offset, erased, &items)?);
-                session.write(&regions)
-            })
-            .await?;
+        let (written, means) = flash_session(&mut *self.board, move |session| {
+            session.fitting(chip)?;
+            let mut regions = regions.clone();
+            // A first flash: no configuration but the scenario's, whatever an earlier run left there.
+            let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
+            regions.push(nvs_region(session, nvs.offset, erased, &items)?);
+            Ok((session.write(&regions)?, session.means()))
+        })
+        .await?;
         actions.push(Action::Flashed {
             what: what.join(", "),
             written: written.written,
             unchanged: written.unchanged,
-            how: "espflash".to_owned(),
+            how: means.to_owned(),
         });
         actions.push(Action::Provisioned { keys });
         self.board.start().await?;
@@ -293,24 +290,14 @@ impl Rig for BoardRig<'_> {
         }
         let clock = self.clock.clone();
         let mut buffer = [0; 1024];
-        let console = async {
-            match self.board.console() {
-                Some(console) => console.read(&mut buffer).await,
-                None => std::future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             signal = self.interrupt.wait() => Err(RigError(format!("{signal} ended the run before this scenario was done"))),
             Some(Stamped { at, event }) = self.server_events.recv() => Ok(Incoming::Server { at, event }),
-            read = console => match read {
-                Ok(0) => Err(RigError(format!("serial port {} is gone: was the board unplugged?", self.board.path()))),
-                Ok(n) => Ok(Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() }),
-                Err(e) => Err(RigError(format!(
-                    "cannot read serial port {}: {e}; was the board unplugged?",
-                    self.board.path()
-                ))),
-            },
+            heard = self.board.read_console(&mut buffer) => Ok(match heard? {
+                Heard::Bytes(n) => Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() },
+                Heard::Note(message) => Incoming::Rig { at: clock.now(), event: RigEvent::Note { message } },
+            }),
         }
     }
 

@@ -9,11 +9,13 @@ use virtual_time::{InFlight, Mode};
 
 use super::{BoardChoice, RunConfig, Selected, rfc3339};
 use crate::board::BoardError;
-use crate::board::board::Board;
-use crate::board::flasher::{FlashOptions, Region, Session, Written};
+use crate::board::board::{Board, flash_session};
+use crate::board::flash::{FlashAccess, Region, Written};
+use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
 use crate::board::port::{DEFAULT_BAUD, Port};
 use crate::board::reset::ResetMethod;
+use crate::board::serial::SerialBoard;
 use crate::board::settings::Settings;
 use crate::lease::{self, Holder, Lease, LeaseError, Patience};
 use crate::safekeeping::Store;
@@ -159,7 +161,7 @@ pub fn with_nvs(
     in_session(id, reset, options, move |session| {
         let facts = session.facts()?;
         if let Some(why) = facts.secured {
-            return Err(BoardError::Secured { port: session.port().to_owned(), why });
+            return Err(BoardError::Secured { port: session.place().to_owned(), why });
         }
         let table = session.read(partition::OFFSET, TABLE)?;
         let found = PartitionTable::parse(&table)
@@ -194,14 +196,14 @@ fn in_session<T: Send + 'static>(
     id: &PortId,
     reset: &ResetMethod,
     options: FlashOptions,
-    work: impl FnMut(&mut Session) -> Result<T, BoardError> + Send + 'static,
+    work: impl FnMut(&mut dyn FlashAccess) -> Result<T, BoardError> + Send + 'static,
 ) -> Result<T, BoardError> {
     let failed = |e: std::io::Error| BoardError::Port { doing: "use", port: id.to_string(), why: e.to_string() };
     virtual_time::run(Mode::Real, &InFlight::new(), async {
         let port = Port::open(id, DEFAULT_BAUD)?;
         let line = reset.line(&port)?;
-        let mut board = Board::new(port, line, options, None);
-        let result = board.flash_session(work).await;
+        let mut board = SerialBoard::new(port, line, options, None);
+        let result = flash_session(&mut board, work).await;
         let started = board.start().await;
         let result = result?;
         started.map(|()| result)

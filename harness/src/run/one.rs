@@ -23,6 +23,7 @@ use crate::board::identity::PortId;
 use crate::board::nvs::NvsItem;
 use crate::board::port::Port;
 use crate::board::reset::ResetMethod;
+use crate::board::serial::SerialBoard;
 use crate::board::virtual_reset::InProcess;
 use crate::console::ConsoleReader;
 use crate::dialect::Dialect;
@@ -421,7 +422,7 @@ async fn on_board(
     for (port, real) in server.addresses() {
         network.listen(config.host(), port, real, server.closed_address());
     }
-    let rig = |board: Board| BoardRig {
+    let rig = |board: Box<dyn Board>| BoardRig {
         clock: clock.clone(),
         in_flight: in_flight.clone(),
         board,
@@ -454,8 +455,8 @@ async fn on_board(
             let id = PortId::Path(port.display().to_string());
             let port = Port::open(&id, config.baud).map_err(|e| e.to_string())?;
             let pipe = handle.uart_pipes().0;
-            let board = Board::new(port, Box::new(InProcess(handle)), config.flash, Some(pipe));
-            let mut rig = BoardRig { snapshot, ..rig(board) };
+            let board = SerialBoard::new(port, Box::new(InProcess(handle)), config.flash, Some(pipe));
+            let mut rig = BoardRig { snapshot, ..rig(Box::new(board)) };
             tokio::select! {
                 biased;
                 () = engine::run(scenario, facts, &mut rig, reader, line, started) => {}
@@ -469,7 +470,7 @@ async fn on_board(
                 client.send(&control::Command::Network { map: network }).map_err(|e| e.to_string())?;
             }
             let reset = reset.line(&port).map_err(|e| e.to_string())?;
-            let mut rig = rig(Board::new(port, reset, config.flash, None));
+            let mut rig = rig(Box::new(SerialBoard::new(port, reset, config.flash, None)));
             engine::run(scenario, facts, &mut rig, reader, line, started).await;
         }
     }

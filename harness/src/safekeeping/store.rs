@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::board::flasher::Region;
+use crate::board::flash::Region;
 use crate::board::settings::Settings;
 
 /// Version of the form.
