@@ -25,6 +25,7 @@ pub mod rig;
 pub mod run;
 pub mod safekeeping;
 pub mod scenario;
+pub mod settings;
 pub mod sweep;
 pub mod symbols;
 pub mod timeline;

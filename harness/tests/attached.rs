@@ -307,7 +307,7 @@ fn board_that_another_process_holds_is_waited_for() {
     let bench = Bench::new();
     let me = lease::Holder { pid: std::process::id(), doing: "a test".to_owned(), since: "just now".to_owned() };
     let patience = lease::Patience { limit: Duration::ZERO, waiting: &mut |_| {}, ended: &|| None };
-    let held = lease::acquire(&bench.path("leases"), &bench.port, &me, patience).expect("free");
+    let held = lease::acquire(&bench.path("leases"), std::slice::from_ref(&bench.port), &me, patience).expect("free");
 
     let refused = bench.short(&["--wait-board", "0s"]);
     let said = String::from_utf8_lossy(&refused.stdout).into_owned();

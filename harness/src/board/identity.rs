@@ -1,18 +1,18 @@
 //! Which port: by path, or by the identity of the USB device behind it.
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
-use serialport::{SerialPortInfo, SerialPortType};
-
 use super::BoardError;
+use super::ports::{AttachedPort, told};
 
 /// How a user names a serial port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortId {
     /// A path: `/dev/ttyUSB0`, `/dev/serial/by-id/...`, a pty.
     Path(String),
-    /// A USB identity: `usb:303a:1001` or `usb:303a:1001:SERIAL`.
+    /// A USB identity: `usb:303a:1001`, `usb:303a:1001:SERIAL` or `usb:303a:1001@1-1.2`.
     Usb {
         /// Vendor id.
         vid: u16,
@@ -20,7 +20,16 @@ pub enum PortId {
         pid: u16,
         /// Serial number, where several equal devices are attached.
         serial: Option<String>,
+        /// Where it is plugged in, where equal devices have no serial number: `1-1.2`.
+        location: Option<String>,
     },
+}
+
+/// Bus, dash, ports of hubs with dots between: `1-1.2`.
+fn is_place(text: &str) -> bool {
+    let Some((bus, ports)) = text.split_once('-') else { return false };
+    let number = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_digit());
+    number(bus) && ports.split('.').all(number)
 }
 
 impl FromStr for PortId {
@@ -32,16 +41,20 @@ impl FromStr for PortId {
             given: text.to_owned(),
             what: "USB identity",
             why: format!(
-                "{why}; write usb:VID:PID or usb:VID:PID:SERIAL with VID and PID in hexadecimal, as lsusb shows them"
+                "{why}; write usb:VID:PID, usb:VID:PID:SERIAL or usb:VID:PID@LOCATION with VID and PID in hexadecimal, as \
+                 `brickproof boards` shows them"
             ),
         };
+        // No serial number has a dash between digits after its last @ but by chance, and then the @ is part of it.
+        let place = usb.rsplit_once('@').filter(|(_, place)| is_place(place));
+        let (usb, location) = place.map_or((usb, None), |(usb, place)| (usb, Some(place.to_owned())));
         let mut parts = usb.splitn(3, ':');
         let mut number = |name: &str| {
             let part = parts.next().ok_or_else(|| malformed(&format!("the {name} is missing")))?;
             u16::from_str_radix(part, 16).map_err(|_| malformed(&format!("{part:?} is no hexadecimal {name}")))
         };
         let (vid, pid) = (number("VID")?, number("PID")?);
-        Ok(Self::Usb { vid, pid, serial: parts.next().map(str::to_owned) })
+        Ok(Self::Usb { vid, pid, serial: parts.next().map(str::to_owned), location })
     }
 }
 
@@ -49,81 +62,108 @@ impl fmt::Display for PortId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => f.write_str(path),
-            Self::Usb { vid, pid, serial: None } => write!(f, "usb:{vid:04x}:{pid:04x}"),
-            Self::Usb { vid, pid, serial: Some(serial) } => write!(f, "usb:{vid:04x}:{pid:04x}:{serial}"),
+            Self::Usb { vid, pid, serial, location } => {
+                write!(f, "usb:{vid:04x}:{pid:04x}")?;
+                if let Some(serial) = serial {
+                    write!(f, ":{serial}")?;
+                }
+                location.as_ref().map_or(Ok(()), |location| write!(f, "@{location}"))
+            }
         }
     }
 }
 
 impl PortId {
+    /// What tells the board on this port from all others, and stays when the port comes back under another name; `None`
+    /// where there is no such port. However it is named, a board has one.
+    #[must_use]
+    pub fn board(&self, attached: &[AttachedPort]) -> Option<String> {
+        let path = self.resolve(attached).ok()?;
+        let real = std::fs::canonicalize(&path).ok()?;
+        let port = attached.iter().find(|port| Path::new(&port.path) == real);
+        Some(port.and_then(AttachedPort::identity).unwrap_or_else(|| real.to_string_lossy().into_owned()))
+    }
+
     /// The path of the port among those attached.
     ///
     /// # Errors
     ///
     /// No port matches, or several do and the identity does not tell them apart.
-    pub fn resolve(&self, attached: &[SerialPortInfo]) -> Result<String, BoardError> {
-        let Self::Usb { vid, pid, serial } = self else { return Ok(self.to_string()) };
+    pub fn resolve(&self, attached: &[AttachedPort]) -> Result<String, BoardError> {
+        let Self::Usb { vid, pid, serial, location } = self else { return Ok(self.to_string()) };
         let matching: Vec<_> = attached
             .iter()
             .filter(|port| {
-                matches!(&port.port_type, SerialPortType::UsbPort(usb)
-                    if usb.vid == *vid && usb.pid == *pid && (serial.is_none() || usb.serial_number == *serial))
+                port.usb.as_ref().is_some_and(|usb| {
+                    usb.vid == *vid
+                        && usb.pid == *pid
+                        && (serial.is_none() || usb.serial == *serial)
+                        && (location.is_none() || usb.location == *location)
+                })
             })
             .collect();
         match matching.as_slice() {
-            [one] => Ok(one.port_name.clone()),
-            [] => Err(BoardError::NoSuchPort { port: self.to_string(), hint: attached_ports(attached) }),
+            [one] => Ok(one.path.clone()),
+            [] => Err(BoardError::NoSuchPort { port: self.to_string(), hint: told(attached) }),
             several => {
-                let names: Vec<_> = several.iter().map(|p| describe(p)).collect();
+                let names: Vec<_> = several.iter().map(|p| p.describe()).collect();
                 Err(BoardError::Malformed {
                     given: self.to_string(),
                     what: "unique USB identity",
-                    why: format!("{} ports have it: {}; add the serial number", several.len(), names.join(", ")),
+                    why: format!(
+                        "{} ports have it: {}; add the serial number, or where it is plugged in",
+                        several.len(),
+                        names.join(", ")
+                    ),
                 })
             }
         }
     }
 }
 
-/// What is attached, for messages.
-#[must_use]
-pub fn attached_ports(attached: &[SerialPortInfo]) -> String {
-    if attached.is_empty() {
-        return "no serial port is attached".to_owned();
-    }
-    format!("attached: {}", attached.iter().map(describe).collect::<Vec<_>>().join(", "))
-}
-
-fn describe(port: &SerialPortInfo) -> String {
-    match &port.port_type {
-        SerialPortType::UsbPort(usb) => format!(
-            "{} (usb:{:04x}:{:04x}{})",
-            port.port_name,
-            usb.vid,
-            usb.pid,
-            usb.serial_number.as_ref().map(|s| format!(":{s}")).unwrap_or_default()
-        ),
-        _ => port.port_name.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serialport::UsbPortInfo;
-
+    use super::super::ports::UsbDevice;
     use super::*;
 
-    fn usb(name: &str, vid: u16, pid: u16, serial: Option<&str>) -> SerialPortInfo {
-        SerialPortInfo {
-            port_name: name.to_owned(),
-            port_type: SerialPortType::UsbPort(UsbPortInfo {
-                vid,
-                pid,
-                serial_number: serial.map(str::to_owned),
-                manufacturer: None,
-                product: None,
-            }),
+    fn usb(name: &str, vid: u16, pid: u16, serial: Option<&str>) -> AttachedPort {
+        let serial = serial.map(str::to_owned);
+        let usb = UsbDevice { vid, pid, serial, product: None, location: Some(format!("1-{}", &name[11..])) };
+        AttachedPort { path: name.to_owned(), usb: Some(usb) }
+    }
+
+    #[test]
+    fn equal_bridges_without_serial_numbers_are_told_apart_by_where_they_are() {
+        let attached = [usb("/dev/ttyUSB1", 0x10c4, 0xea60, None), usb("/dev/ttyUSB2", 0x10c4, 0xea60, None)];
+        let id: PortId = "usb:10c4:ea60@1-2".parse().expect("identity");
+        assert_eq!(id.resolve(&attached).expect("one"), "/dev/ttyUSB2");
+        assert_eq!(id.to_string(), "usb:10c4:ea60@1-2");
+        let id: PortId = "usb:10c4:ea60".parse().expect("identity");
+        let error = id.resolve(&attached).expect_err("two").to_string();
+        assert!(error.contains("usb:10c4:ea60@1-1") && error.contains("where it is plugged in"), "{error}");
+    }
+
+    #[test]
+    fn board_is_known_by_its_identity_however_its_port_is_named() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (tty, link) = (folder.path().join("ttyACM1"), folder.path().join("by-id"));
+        std::fs::write(&tty, "").expect("a port");
+        std::os::unix::fs::symlink(&tty, &link).expect("a link");
+        let tty = tty.canonicalize().expect("path").display().to_string();
+        let usb = UsbDevice { vid: 0x303a, pid: 0x1001, serial: Some("AA".to_owned()), product: None, location: None };
+        let attached = [AttachedPort { path: tty.clone(), usb: Some(usb) }];
+        for name in ["usb:303a:1001", &tty, &link.display().to_string()] {
+            let id: PortId = name.parse().expect("a port");
+            assert_eq!(id.board(&attached).as_deref(), Some("usb:303a:1001:AA"), "{name}");
         }
+        assert_eq!(PortId::Path("/nowhere".to_owned()).board(&attached), None);
+    }
+
+    #[test]
+    fn at_sign_in_a_serial_number_is_part_of_it() {
+        let id: PortId = "usb:303a:1001:A@B".parse().expect("identity");
+        let PortId::Usb { serial, location, .. } = id else { panic!("no USB identity") };
+        assert_eq!((serial.as_deref(), location), (Some("A@B"), None));
     }
 
     #[test]
@@ -154,7 +194,7 @@ mod tests {
     fn absent_identity_lists_what_is_attached() {
         let id: PortId = "usb:10c4:ea60".parse().expect("identity");
         let error = id.resolve(&[usb("/dev/ttyACM0", 0x303a, 0x1001, None)]).expect_err("none").to_string();
-        assert!(error.contains("/dev/ttyACM0 (usb:303a:1001)"), "{error}");
+        assert!(error.contains("/dev/ttyACM0 (usb:303a:1001@1-0)"), "{error}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 #[expect(clippy::module_inception, reason = "the trait itself, among what implements it")]
 pub mod board;
+pub mod commands;
 pub mod console_port;
 pub mod flash;
 pub mod flasher;
@@ -14,6 +15,7 @@ pub mod identity;
 pub mod lines;
 pub mod nvs;
 pub mod port;
+pub mod ports;
 pub mod reset;
 pub mod serial;
 pub mod settings;

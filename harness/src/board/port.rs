@@ -9,7 +9,8 @@ use rustix::fs::OFlags;
 use serialport::{ErrorKind, TTYPort};
 
 use super::BoardError;
-use super::identity::{PortId, attached_ports};
+use super::identity::PortId;
+use super::ports;
 
 /// Baud rate of the ROM and of ESP-IDF's console unless configured otherwise.
 pub const DEFAULT_BAUD: u32 = 115_200;
@@ -30,13 +31,12 @@ impl Port {
     ///
     /// No such port, in use, no permission, or no serial port at all.
     pub fn open(id: &PortId, baud: u32) -> Result<Self, BoardError> {
-        let attached = || serialport::available_ports().unwrap_or_default();
         let path = match id {
             PortId::Path(path) => path.clone(),
-            PortId::Usb { .. } => id.resolve(&attached())?,
+            PortId::Usb { .. } => id.resolve(&ports::attached())?,
         };
         if !Path::new(&path).exists() {
-            return Err(BoardError::NoSuchPort { port: path, hint: attached_ports(&attached()) });
+            return Err(BoardError::NoSuchPort { port: path, hint: ports::told(&ports::attached()) });
         }
         let builder = serialport::new(path.clone(), baud).timeout(Duration::from_secs(3));
         let tty = TTYPort::open(&builder).map_err(|error| open_error(&path, &error))?;

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use async_trait::async_trait;
 use serialport::TTYPort;
 
+use super::commands::{ByCommands, Commands};
 use super::lines::{
     CLASSIC_HOLD, CLASSIC_RELEASE_DOWNLOAD, CLASSIC_RELEASE_RUN, Step, USB_JTAG_DOWNLOAD, USB_JTAG_HOLD,
     USB_JTAG_RELEASE_RUN, play,
@@ -30,6 +31,8 @@ pub enum ResetMethod {
     DtrRts,
     /// The USB-Serial-JTAG peripheral of the S3 and C3.
     UsbSerialJtag,
+    /// Commands of the board's settings alone.
+    Commands,
     /// A virtual board's control socket.
     Virtual(String),
 }
@@ -41,13 +44,14 @@ impl FromStr for ResetMethod {
         match text {
             "dtr-rts" => Ok(Self::DtrRts),
             "usb-serial-jtag" => Ok(Self::UsbSerialJtag),
+            "commands" => Ok(Self::Commands),
             _ => match text.strip_prefix("virtual:") {
                 Some(socket) if !socket.is_empty() => Ok(Self::Virtual(socket.to_owned())),
                 _ => Err(BoardError::Malformed {
                     given: text.to_owned(),
                     what: "reset method",
-                    why: "it is dtr-rts, usb-serial-jtag, or virtual:SOCKET with the control socket that `brickproof \
-                          virtual` prints"
+                    why: "it is dtr-rts, usb-serial-jtag, commands (with `hold`, `run` and `download` under `commands` in \
+                          brickproof.toml), or virtual:SOCKET with the control socket that `brickproof virtual` prints"
                         .to_owned(),
                 }),
             },
@@ -56,16 +60,21 @@ impl FromStr for ResetMethod {
 }
 
 impl ResetMethod {
-    /// The reset line of the board on a port.
+    /// The reset line of the board on a port, with commands for what they are given for.
     ///
     /// # Errors
     ///
     /// A virtual board's control socket cannot be reached.
-    pub fn line(&self, port: &Port) -> Result<Box<dyn ResetLine>, BoardError> {
-        Ok(match self {
-            Self::DtrRts => Box::new(ModemReset::Classic),
-            Self::UsbSerialJtag => Box::new(ModemReset::UsbJtag),
-            Self::Virtual(socket) => Box::new(BySocket::connect(socket, port)?),
+    pub fn line(&self, port: &Port, commands: &Commands) -> Result<Box<dyn ResetLine>, BoardError> {
+        let line: Option<Box<dyn ResetLine>> = match self {
+            Self::DtrRts => Some(Box::new(ModemReset::Classic)),
+            Self::UsbSerialJtag => Some(Box::new(ModemReset::UsbJtag)),
+            Self::Commands => None,
+            Self::Virtual(socket) => Some(Box::new(BySocket::connect(socket, port)?)),
+        };
+        Ok(match line {
+            Some(line) if *commands == Commands::default() => line,
+            line => Box::new(ByCommands::new(commands.clone(), line)),
         })
     }
 }
@@ -75,6 +84,7 @@ impl fmt::Display for ResetMethod {
         match self {
             Self::DtrRts => f.write_str("dtr-rts"),
             Self::UsbSerialJtag => f.write_str("usb-serial-jtag"),
+            Self::Commands => f.write_str("commands"),
             Self::Virtual(socket) => write!(f, "virtual:{socket}"),
         }
     }
@@ -224,10 +234,10 @@ mod tests {
 
     #[test]
     fn reset_methods_read_back_as_written() {
-        for text in ["dtr-rts", "usb-serial-jtag", "virtual:/run/board.sock"] {
+        for text in ["dtr-rts", "usb-serial-jtag", "commands", "virtual:/run/board.sock"] {
             assert_eq!(text.parse::<ResetMethod>().expect(text).to_string(), text);
         }
         let error = "jtag".parse::<ResetMethod>().expect_err("unknown").to_string();
-        assert!(error.contains("dtr-rts, usb-serial-jtag, or virtual:SOCKET"), "{error}");
+        assert!(error.contains("dtr-rts, usb-serial-jtag, commands"), "{error}");
     }
 }

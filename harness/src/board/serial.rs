@@ -5,13 +5,43 @@ use virtual_time::Pipe;
 
 use super::BoardError;
 use super::board::{Board, FlashWork, Heard};
+use super::commands::Commands;
 use super::console_port::ConsolePort;
 use super::flasher::{FlashOptions, Session};
+use super::identity::PortId;
 use super::port::Port;
-use super::reset::{BootMode, ResetLine};
+use super::reset::{BootMode, ResetLine, ResetMethod};
 
 /// How often download mode is tried: the first bytes after a reset may be lost to a bridge that wakes up.
 const CONNECT_ATTEMPTS: u32 = 3;
+
+/// How a board on a serial port is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// Which port.
+    pub id: PortId,
+    /// How it is reset.
+    pub reset: ResetMethod,
+    /// Shell commands for what the reset method cannot.
+    pub commands: Commands,
+    /// Baud rate of the console.
+    pub baud: u32,
+    /// How flashing is done.
+    pub flash: FlashOptions,
+}
+
+impl Connection {
+    /// The board, its port open.
+    ///
+    /// # Errors
+    ///
+    /// See [`Port::open`] and [`ResetMethod::line`].
+    pub fn open(&self) -> Result<SerialBoard, BoardError> {
+        let port = Port::open(&self.id, self.baud)?;
+        let line = self.reset.line(&port, &self.commands)?;
+        Ok(SerialBoard::new(port, line, self.flash, None))
+    }
+}
 
 /// A board on a serial port.
 pub struct SerialBoard {

@@ -21,6 +21,12 @@ pub struct Cli {
     /// When to use colours.
     #[arg(long, value_enum, default_value_t = When::Auto, global = true)]
     pub color: When,
+    /// Project file with boards and defaults; `brickproof.toml` here or above when not given.
+    #[arg(long, value_name = "FILE", env = "BRICKPROOF_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// Bench file with what is true of this machine alone; `brickproof.bench.toml` beside the project file when not given.
+    #[arg(long, value_name = "FILE", env = "BRICKPROOF_BENCH", global = true)]
+    pub bench: Option<PathBuf>,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -67,8 +73,10 @@ pub enum Command {
     Analyze(AnalyzeArgs),
     /// Writes a board's own settings back that an interrupted run kept.
     Restore(RestoreArgs),
-    /// Lists the serial ports that are attached, and who holds them.
+    /// Lists the serial ports that are attached, the boards that are configured, and who holds them.
     Boards(BoardsArgs),
+    /// Writes a commented brickproof.toml from what is attached.
+    Init(InitArgs),
     /// Reads and changes the settings in a board's NVS partition, or in a partition's image.
     Nvs(NvsArgs),
     /// Looks at an OTA URL as a device would.
@@ -101,18 +109,19 @@ pub struct RunArgs {
     /// Which scenarios.
     #[command(flatten)]
     pub select: SelectArgs,
-    /// The board: `virtual`, a serial port (`/dev/ttyUSB0`), or a USB identity (`usb:303a:1001:SERIAL`).
-    #[arg(long, default_value = "virtual", env = "BRICKPROOF_BOARD")]
-    pub board: String,
+    /// The board: a name or a pool of brickproof.toml, `virtual` (the default), a serial port (`/dev/ttyUSB0`), or a USB
+    /// identity (`usb:303a:1001:SERIAL`).
+    #[arg(long, env = "BRICKPROOF_BOARD")]
+    pub board: Option<String>,
     /// Chip of the virtual board, or the chip that a real one must be.
     #[arg(long, value_name = "CHIP")]
     pub chip: Option<String>,
     /// How a board on a serial port is reached.
     #[command(flatten)]
     pub line: LineArgs,
-    /// Baud rate of the console.
-    #[arg(long, value_name = "BAUD", default_value_t = crate::board::port::DEFAULT_BAUD)]
-    pub baud: u32,
+    /// Baud rate of the console; 115200 unless configured.
+    #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(1..))]
+    pub baud: Option<u32>,
     /// Leaves the settings of a board on a serial port (NVS, otadata) overwritten; otherwise they are kept before the
     /// first write, and written back at the end.
     #[arg(long)]
@@ -123,9 +132,9 @@ pub struct RunArgs {
     /// Image catalogue to use beside the built-in one.
     #[arg(long, value_name = "FILE")]
     pub catalogue: Option<PathBuf>,
-    /// Folder for recordings and reports.
-    #[arg(long, value_name = "DIR", default_value = "brickproof-report")]
-    pub report: PathBuf,
+    /// Folder for recordings and reports; brickproof-report unless configured.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
     /// Runs each scenario so many times.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,
@@ -141,18 +150,18 @@ pub struct RunArgs {
     /// Skips scenarios of a longer expected device time (on real boards and in real time 10min unless given).
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub max_device_time: Option<Duration>,
-    /// Address that the OTA server binds (real boards).
-    #[arg(long, value_name = "IP", default_value = "0.0.0.0", env = "BRICKPROOF_BIND")]
-    pub bind: std::net::IpAddr,
+    /// Address that the OTA server binds (real boards); 0.0.0.0 unless configured.
+    #[arg(long, value_name = "IP", env = "BRICKPROOF_BIND")]
+    pub bind: Option<std::net::IpAddr>,
     /// Address under which a real board reaches this host.
     #[arg(long, value_name = "IP", env = "BRICKPROOF_ADVERTISE")]
     pub advertise: Option<std::net::Ipv4Addr>,
-    /// Port of the OTA server, as the device sees it.
-    #[arg(long, value_name = "PORT", default_value_t = 8002)]
-    pub port: u16,
-    /// Seed of everything random in the run.
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+    /// Port of the OTA server, as the device sees it; 8002 unless configured.
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Seed of everything random in the run; 1 unless configured.
+    #[arg(long)]
+    pub seed: Option<u64>,
     /// Runs the scenarios in another order, made from the seed.
     #[arg(long)]
     pub shuffle: bool,
@@ -216,15 +225,15 @@ pub struct SweepArgs {
 /// How a board on a serial port is reached.
 #[derive(Clone, Debug, Args)]
 pub struct LineArgs {
-    /// How a board on a serial port is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
-    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts")]
-    pub reset: String,
+    /// How a board on a serial port is reset: dtr-rts (the default), usb-serial-jtag, commands, virtual:SOCKET.
+    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET")]
+    pub reset: Option<String>,
     /// Baud rate while flashing.
-    #[arg(long, value_name = "BAUD")]
+    #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(1..))]
     pub flash_baud: Option<u32>,
-    /// How long a board that another process holds is waited for.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10min")]
-    pub wait_board: Duration,
+    /// How long a board that another process holds is waited for; 10min unless configured.
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub wait_board: Option<Duration>,
     /// Folder that keeps a board's own settings while it is used ($XDG_STATE_HOME/brickproof when not given).
     #[arg(long, value_name = "DIR", env = "BRICKPROOF_STATE")]
     pub state: Option<PathBuf>,
@@ -233,7 +242,7 @@ pub struct LineArgs {
 /// Arguments of `restore`.
 #[derive(Clone, Debug, Args)]
 pub struct RestoreArgs {
-    /// The board: a serial port (`/dev/ttyUSB0`) or a USB identity (`usb:303a:1001:SERIAL`).
+    /// The board: a name of brickproof.toml, a serial port (`/dev/ttyUSB0`) or a USB identity (`usb:303a:1001:SERIAL`).
     #[arg(long, env = "BRICKPROOF_BOARD")]
     pub board: String,
     /// How it is reached.
@@ -249,24 +258,32 @@ pub struct BoardsArgs {
     pub json: bool,
 }
 
+/// Arguments of `init`.
+#[derive(Clone, Debug, Args)]
+pub struct InitArgs {
+    /// Where to write; a file that is there is never overwritten.
+    #[arg(long, short, value_name = "FILE", default_value = crate::settings::PROJECT_FILE)]
+    pub output: PathBuf,
+}
+
 /// Arguments of `nvs`.
 #[derive(Clone, Debug, Args)]
 pub struct NvsArgs {
     /// What to do.
     #[command(subcommand)]
     pub command: NvsCommand,
-    /// The board: a serial port (`/dev/ttyUSB0`) or a USB identity (`usb:303a:1001:SERIAL`).
+    /// The board: a name of brickproof.toml, a serial port (`/dev/ttyUSB0`) or a USB identity (`usb:303a:1001:SERIAL`).
     #[arg(long, env = "BRICKPROOF_BOARD", global = true)]
     pub board: Option<String>,
     /// A file that holds an NVS partition, in place of a board.
     #[arg(long, value_name = "FILE", global = true, conflicts_with = "board")]
     pub file: Option<PathBuf>,
-    /// How a board is reset: dtr-rts, usb-serial-jtag, virtual:SOCKET.
-    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", default_value = "dtr-rts", global = true)]
-    pub reset: String,
-    /// How long a board that another process holds is waited for.
-    #[arg(long, value_name = "TIME", value_parser = parse_time, default_value = "10min", global = true)]
-    pub wait_board: Duration,
+    /// How a board is reset: dtr-rts (the default), usb-serial-jtag, commands, virtual:SOCKET.
+    #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", global = true)]
+    pub reset: Option<String>,
+    /// How long a board that another process holds is waited for; 10min unless configured.
+    #[arg(long, value_name = "TIME", value_parser = parse_time, global = true)]
+    pub wait_board: Option<Duration>,
     /// Baud rate while flashing.
     #[arg(long, value_name = "BAUD", global = true)]
     pub flash_baud: Option<u32>,
@@ -537,6 +554,8 @@ pub enum SchemaOf {
     Mutant,
     /// Dialect files.
     Dialect,
+    /// `brickproof.toml` and bench files.
+    Config,
 }
 
 fn parse_name(text: &str) -> Result<(String, std::net::Ipv4Addr), String> {

@@ -4,6 +4,7 @@ pub mod args;
 mod boards;
 mod files;
 mod image;
+mod init;
 mod judge;
 mod matrix;
 mod nvs;
@@ -18,6 +19,8 @@ use std::io::{IsTerminal, Write};
 use args::{Cli, Command, LogFormat, When};
 use miette::Result;
 
+use crate::settings::{Settings, Sources};
+
 /// Carries a command out and returns the process's exit code: 0 pass, 1 the firmware failed (or a problem was found),
 /// 2 usage or scenario invalid, 3 the rig failed.
 ///
@@ -31,8 +34,9 @@ pub fn run(cli: &Cli) -> Result<u8> {
         When::Always => anstream::ColorChoice::Always.write_global(),
         When::Never => anstream::ColorChoice::Never.write_global(),
     }
+    let sources = Sources { project: cli.config.clone(), bench: cli.bench.clone() };
     match &cli.command {
-        Command::Run(args) => run::run(args),
+        Command::Run(args) => run::run(args, &sources),
         Command::Matrix(args) => matrix::matrix(args),
         Command::PowerSweep(args) => sweep::sweep(args),
         Command::List(args) => files::list(args),
@@ -40,15 +44,22 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Judge(args) => judge::judge(args),
         Command::Report(args) => judge::report(args),
         Command::Analyze(args) => tools::analyze(args),
-        Command::Restore(args) => restore::restore(args),
-        Command::Boards(args) => boards::boards(args),
-        Command::Nvs(args) => nvs::nvs(args),
+        Command::Restore(args) => restore::restore(args, &sources),
+        Command::Boards(args) => boards::boards(args, &sources),
+        Command::Init(args) => init::init(args),
+        Command::Nvs(args) => nvs::nvs(args, &sources),
         Command::Doctor(args) => tools::doctor(args),
         Command::Serve(args) => tools::serve(args),
         Command::Virtual(args) => tools::virtual_board(args),
         Command::Image(command) => image::run(command),
         Command::Schema(args) => files::schema(args),
     }
+}
+
+/// Settings of files, seen from the working folder.
+fn settings(sources: &Sources) -> Result<Settings> {
+    let folder = std::env::current_dir().map_err(|e| miette::miette!("cannot find out the working folder: {e}"))?;
+    Ok(Settings::load(sources, &folder)?)
 }
 
 /// Logs go to stderr alone; stdout holds data.

@@ -6,15 +6,13 @@ use std::path::Path;
 use miette::{Result, miette};
 use virtual_esp32::nvs::{NvsPartition, Value};
 
-use super::args::{NvsArgs, NvsCommand, NvsType};
+use super::args::{LineArgs, NvsArgs, NvsCommand, NvsType};
 use super::out;
-use crate::board::BoardError;
+use super::run::one_board;
 use crate::board::flash::Region;
-use crate::board::flasher::FlashOptions;
-use crate::board::identity::PortId;
 use crate::board::nvs::open;
-use crate::board::reset::ResetMethod;
 use crate::run::{hold, with_nvs};
+use crate::settings::Sources;
 
 /// What a command made of a partition: its words, and the bytes where they changed.
 struct Done {
@@ -22,10 +20,10 @@ struct Done {
     bytes: Option<Vec<u8>>,
 }
 
-pub(super) fn nvs(args: &NvsArgs) -> Result<u8> {
+pub(super) fn nvs(args: &NvsArgs, sources: &Sources) -> Result<u8> {
     match (&args.file, &args.board) {
         (Some(file), _) => in_file(file, &args.command),
-        (None, Some(board)) => on_board(args, board),
+        (None, Some(board)) => on_board(args, board, sources),
         (None, None) => Err(miette!(
             help = "--board /dev/ttyUSB0 names a board, --file nvs.bin a file with a partition",
             "neither a board nor a file is named"
@@ -43,11 +41,11 @@ fn in_file(file: &Path, command: &NvsCommand) -> Result<u8> {
     Ok(0)
 }
 
-fn on_board(args: &NvsArgs, board: &str) -> Result<u8> {
-    let id: PortId = board.parse().map_err(|e: BoardError| miette!("{e}"))?;
-    let reset: ResetMethod = args.reset.parse().map_err(|e: BoardError| miette!("{e}"))?;
-    let options = FlashOptions { baud: args.flash_baud, ..FlashOptions::default() };
-    let _lease = match hold(&id, "nvs", args.wait_board, &|| None) {
+fn on_board(args: &NvsArgs, board: &str, sources: &Sources) -> Result<u8> {
+    let line =
+        LineArgs { reset: args.reset.clone(), flash_baud: args.flash_baud, wait_board: args.wait_board, state: None };
+    let (connection, wait) = one_board(sources, board, &line)?;
+    let _lease = match hold(&connection.id, "nvs", wait, &|| None) {
         Ok(lease) => lease,
         Err(why) => {
             out(&format!("error: {why}\n"))?;
@@ -55,7 +53,7 @@ fn on_board(args: &NvsArgs, board: &str) -> Result<u8> {
         }
     };
     let command = args.command.clone();
-    let done = with_nvs(&id, &reset, options, move |offset, old| {
+    let done = with_nvs(&connection, move |offset, old| {
         let done = carry_out(&command, &old)?;
         let region = done.bytes.map(|bytes| Region { label: "nvs".to_owned(), offset, bytes });
         Ok((region, done.text))

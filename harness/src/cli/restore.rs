@@ -1,33 +1,31 @@
 //! `brickproof restore`.
 
-use miette::{Result, miette};
+use miette::Result;
 
 use super::args::{LineArgs, RestoreArgs};
 use super::out;
-use crate::board::flasher::FlashOptions;
-use crate::board::identity::PortId;
-use crate::board::reset::ResetMethod;
+use super::run::one_board;
 use crate::run;
 use crate::safekeeping::{Store, default_folder};
+use crate::settings::Sources;
 
 /// The store that the arguments name.
 pub(super) fn store(line: &LineArgs) -> Store {
     Store::new(line.state.clone().unwrap_or_else(default_folder))
 }
 
-pub(super) fn restore(args: &RestoreArgs) -> Result<u8> {
-    let id: PortId = args.board.parse().map_err(|e| miette!("{e}"))?;
-    let reset: ResetMethod = args.line.reset.parse().map_err(|e| miette!("{e}"))?;
-    let options = FlashOptions { baud: args.line.flash_baud, ..FlashOptions::default() };
+pub(super) fn restore(args: &RestoreArgs, sources: &Sources) -> Result<u8> {
+    let (connection, wait) = one_board(sources, &args.board, &args.line)?;
+    let id = &connection.id;
     let store = store(&args.line);
-    let _lease = match run::hold(&id, "restore", args.line.wait_board, &|| None) {
+    let _lease = match run::hold(id, "restore", wait, &|| None) {
         Ok(lease) => lease,
         Err(why) => {
             out(&format!("error: {why}\n"))?;
             return Ok(3);
         }
     };
-    match run::restore(&id, &reset, options, &store) {
+    match run::restore(&connection, &store) {
         Ok(done) => {
             let text = match done.labels {
                 None => format!(

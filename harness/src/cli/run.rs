@@ -5,96 +5,90 @@ use std::time::Duration;
 
 use esp_image::chip::ChipId;
 use miette::{Report, Result, miette};
+use ota_server::units::HumanDuration;
 use sha2::{Digest, Sha256};
 
-use super::args::RunArgs;
+use super::args::{LineArgs, RunArgs};
 use super::{judge::write_reports, out, progress};
-use crate::board::flasher::FlashOptions;
-use crate::board::identity::PortId;
-use crate::board::nvs::{NvsItem, NvsValue};
-use crate::firmware_file::{self, FirmwareFile, NvsKey};
-use crate::image::{Catalogue, RunOn};
+use crate::board::ports;
+use crate::board::reset::ResetMethod;
+use crate::board::serial::Connection;
+use crate::firmware_file;
+use crate::image::Catalogue;
 use crate::report::terminal;
 use crate::rig::Interrupt;
-use crate::run::{self, BoardChoice, RunConfig};
+use crate::run::{self, BoardChoice, RunConfig, configure};
 use crate::scenario::{self, values::Values};
+use crate::settings::{Asked, BoardLayer, Sources};
 use crate::verdict::{Status, exit_code};
 
 /// Longer scenarios are skipped on real boards and in real time unless asked for.
 const REAL_TIME_LIMIT: Duration = Duration::from_secs(600);
+/// A board that another process holds is waited for so long, unless told otherwise.
+const WAIT: Duration = Duration::from_secs(600);
 
-pub(super) fn run(args: &RunArgs) -> Result<u8> {
-    let firmware = firmware_file::load(args.firmware.as_deref())?;
+pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
+    let settings = super::settings(sources)?;
+    let defaults = &settings.merged.run;
+    let firmware = firmware_file::load(args.firmware.as_deref().or(defaults.firmware.as_deref()))?;
     // A dialect that cannot be read is told with its places, before anything is touched.
     crate::dialect::load(&firmware.dialect)?;
     let mut catalogue = Catalogue::embedded().map_err(Report::new)?;
-    if let Some(path) = &args.catalogue {
+    if let Some(path) = args.catalogue.as_ref().or(defaults.catalogue.as_ref()) {
         catalogue = catalogue.with(path).map_err(Report::new)?;
     }
-    let board = match args.board.as_str() {
-        "virtual" => BoardChoice::Virtual,
-        port => BoardChoice::Serial {
-            id: port.parse::<PortId>().map_err(|e| miette!("{e}"))?,
-            reset: args.line.reset.parse().map_err(|e| miette!("{e}"))?,
-        },
+    let every = BoardLayer {
+        chip: args.chip.as_deref().map(|name| chip(Some(name))).transpose()?,
+        baud: args.baud,
+        ota_port: args.port,
+        bind: args.bind,
+        advertise: args.advertise,
+        ..line(&args.line)?
     };
-    let chip = chip(args.chip.as_deref())?;
+    let chosen = settings.choose(&Asked { board: args.board.clone(), every }, &ports::attached())?;
+    let seed = args.seed.or(defaults.seed).unwrap_or(1);
     let mut scenarios = selected(&args.select, &firmware)?;
     if args.shuffle {
-        shuffle(&mut scenarios, args.seed);
+        shuffle(&mut scenarios, seed);
     }
-    check_images(&board, &catalogue, chip, &scenarios, args.line.reset.starts_with("virtual:"))?;
-    if let (BoardChoice::Serial { .. }, None, false) = (&board, args.advertise, args.line.reset.starts_with("virtual:"))
-    {
-        return Err(miette!(
-            help =
-                "give it with --advertise 192.168.1.10 (or BRICKPROOF_ADVERTISE); the board must be able to reach it",
-            "the address under which the board reaches this host is not known"
-        ));
-    }
-    let credentials = credentials(&firmware, args)?;
+    let is_virtual = chosen.iter().all(|chosen| chosen.board == BoardChoice::Virtual);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = args.jobs.or(defaults.jobs.map(std::num::NonZeroU32::get));
+    let limit = defaults.max_device_time.map_or(REAL_TIME_LIMIT, HumanDuration::get);
+    let wait_board = args.line.wait_board.or(defaults.wait_board.map(HumanDuration::get)).unwrap_or(WAIT);
+    let base = RunConfig {
+        jobs: if is_virtual { jobs.map_or(cores, |n| usize::try_from(n).unwrap_or(1)) } else { 1 },
+        max_device_time: args.max_device_time.or((!is_virtual || args.real_time).then_some(limit)),
+        repeat: args.repeat,
+        real_time: args.real_time,
+        seed,
+        wait_board: (!is_virtual).then_some(wait_board),
+        safekeeping: (!is_virtual && !args.no_restore).then(|| super::restore::store(&args.line)),
+        snapshot: args.snapshot,
+        ..RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new())
+    };
+    let mut boards = configure(&base, chosen, &scenarios, |name| std::env::var(name).ok())?;
     // Before the board is touched: a disk that cannot be written is found at once.
-    let folder = run::make_folder(&args.report).map_err(|e| {
+    let reports = args.report.clone().or(defaults.report.clone()).unwrap_or_else(|| "brickproof-report".into());
+    let folder = run::make_folder(&reports).map_err(|e| {
         miette!(
             help = "choose another folder with --report",
             "cannot write the report folder {}: {e}",
-            args.report.display()
+            reports.display()
         )
     })?;
-    let is_virtual = board == BoardChoice::Virtual;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = args.jobs.map_or(cores, |n| usize::try_from(n).unwrap_or(1));
-    let config = RunConfig {
-        jobs: if is_virtual { jobs } else { 1 },
-        max_device_time: args.max_device_time.or((!is_virtual || args.real_time).then_some(REAL_TIME_LIMIT)),
-        board,
-        chip,
-        firmware,
-        catalogue,
-        folder,
-        repeat: args.repeat,
-        real_time: args.real_time,
-        bind: args.bind,
-        advertise: args.advertise,
-        port: args.port,
-        baud: args.baud,
-        flash: FlashOptions { baud: args.line.flash_baud, ..FlashOptions::default() },
-        seed: args.seed,
-        credentials,
-        wait_board: (!is_virtual).then_some(args.line.wait_board),
-        safekeeping: (!is_virtual && !args.no_restore).then(|| super::restore::store(&args.line)),
-        interrupt: if is_virtual {
-            Interrupt::never()
-        } else {
-            Interrupt::on_signals().map_err(|e| miette!("cannot watch for SIGTERM: {e}"))?
-        },
-        snapshot: args.snapshot,
-        mutant: None,
-        line_through: None,
+    let interrupt = if is_virtual {
+        Interrupt::never()
+    } else {
+        Interrupt::on_signals().map_err(|e| miette!("cannot watch for SIGTERM: {e}"))?
     };
+    for config in &mut boards {
+        config.folder.clone_from(&folder);
+        config.interrupt = interrupt.clone();
+    }
     let mut shown = progress::Shown::new(args.quiet, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
-    let report = run::run(&config, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
-    let page = write_reports(&report, &args.report)?;
+    let report = run::run_on_any(&boards, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
+    let page = write_reports(&report, &reports)?;
     for scenario in report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)) {
         out(&format!("\n{}", terminal::explanation(scenario)))?;
     }
@@ -102,7 +96,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8> {
     for problem in &report.problems {
         out(&format!("problem: {problem}\n"))?;
     }
-    out(&format!("report: {} (seed {})\n", page.display(), args.seed))?;
+    out(&format!("report: {} (seed {})\n", page.display(), seed))?;
     Ok(if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 })
 }
 
@@ -111,40 +105,30 @@ fn shuffle(scenarios: &mut [run::Selected], seed: u64) {
     scenarios.sort_by_cached_key(|s| Sha256::digest(format!("{seed} {}", s.name)).to_vec());
 }
 
-/// Names of the environment variables that hold Wi-Fi credentials.
-const WIFI: [&str; 2] = ["BRICKPROOF_WIFI_SSID", "BRICKPROOF_WIFI_PASSWORD"];
+/// What the command line says of how a board on a serial port is reached.
+fn line(args: &LineArgs) -> Result<BoardLayer> {
+    let reset = args.reset.as_deref().map(str::parse::<ResetMethod>).transpose().map_err(|e| miette!("{e}"))?;
+    Ok(BoardLayer { reset, flash_baud: args.flash_baud, ..BoardLayer::default() })
+}
 
-/// Wi-Fi credentials for the board's NVS, from the environment alone: a command line is seen by other users.
-fn credentials(firmware: &FirmwareFile, args: &RunArgs) -> Result<Vec<NvsItem>> {
-    if args.board == "virtual" {
-        return Ok(Vec::new());
-    }
-    let given = WIFI.map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let elsewhere = !args.line.reset.starts_with("virtual:");
-    match (&firmware.wifi, given) {
-        (Some(keys), [Some(ssid), password]) => {
-            let item = |key: &NvsKey, value: String, secret| NvsItem {
-                namespace: key.namespace.clone(),
-                key: key.key.clone(),
-                value: NvsValue::Text(value),
-                secret,
-            };
-            Ok(vec![item(&keys.ssid, ssid, false), item(&keys.password, password.unwrap_or_default(), true)])
+/// The board on a serial port that a command other than `run` is about, and how long it is waited for.
+pub(super) fn one_board(sources: &Sources, board: &str, args: &LineArgs) -> Result<(Connection, Duration)> {
+    let settings = super::settings(sources)?;
+    let asked = Asked { board: Some(board.to_owned()), every: line(args)? };
+    let chosen = settings.choose(&asked, &ports::attached())?;
+    let wait = args.wait_board.or(settings.merged.run.wait_board.map(HumanDuration::get)).unwrap_or(WAIT);
+    match chosen.as_slice() {
+        [one] => match one.connection() {
+            Some(connection) => Ok((connection, wait)),
+            None => Err(miette!(
+                help = "`brickproof virtual` makes one that stays, with a port",
+                "board {board} is made for each scenario: there is nothing on it before or after"
+            )),
+        },
+        several => {
+            let names: Vec<_> = several.iter().filter_map(|c| c.name.as_deref()).collect();
+            Err(miette!(help = "name one of them", "{board} is a pool of boards: {}", names.join(", ")))
         }
-        (Some(keys), [None, _]) if elsewhere => Err(miette!(
-            help = "set BRICKPROOF_WIFI_SSID and BRICKPROOF_WIFI_PASSWORD; or leave [wifi] out of the firmware file where \
-                    the firmware has its network built in",
-            "the board needs Wi-Fi credentials: its NVS is made anew, and firmware {:?} keeps them there ({}/{})",
-            firmware.name,
-            keys.ssid.namespace,
-            keys.ssid.key
-        )),
-        (None, [Some(_), _]) => Err(miette!(
-            help = "add [wifi] with ssid and password to it, or unset the variable",
-            "BRICKPROOF_WIFI_SSID is set, but the firmware file {:?} does not say where in NVS the credentials stand",
-            firmware.name
-        )),
-        _ => Ok(Vec::new()),
     }
 }
 
@@ -174,36 +158,6 @@ pub(super) fn selected(
         ));
     }
     Ok(chosen)
-}
-
-/// An image that only the virtual board can run is refused on a real port before anything is written.
-fn check_images(
-    board: &BoardChoice,
-    catalogue: &Catalogue,
-    chip: ChipId,
-    scenarios: &[run::Selected],
-    virtual_port: bool,
-) -> Result<()> {
-    let BoardChoice::Serial { id, .. } = board else { return Ok(()) };
-    if virtual_port {
-        return Ok(());
-    }
-    for selected in scenarios {
-        let values = Values::of_network("0.0.0.0", 1).with("firmware.max_attempts", "1").with("firmware.delay", "1s");
-        let Ok(scenario) = scenario::parse(&selected.name, &selected.path, &selected.text, &values) else { continue };
-        for name in [Some(&scenario.image.flash), scenario.image.offer.as_ref()].into_iter().flatten() {
-            let image = catalogue.application(name, chip).map_err(Report::new)?;
-            if !image.runs_on(RunOn::Serial) {
-                return Err(miette!(
-                    help = "add your firmware with `brickproof image add BUILD_FOLDER`, and give --catalogue catalogue.toml",
-                    "image {} runs on {} only, not on the board at {id}",
-                    image.entry.name,
-                    image.entry.runs_on_words()
-                ));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The report folder as given.

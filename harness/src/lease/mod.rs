@@ -13,7 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 /// How often a waiting run looks.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(25);
 /// Longest note about a holder that is read.
 const LONGEST: u64 = 4096;
 
@@ -35,23 +35,24 @@ impl std::fmt::Display for Holder {
     }
 }
 
+/// A board, and who holds it, where that is said.
+pub type Held = (String, Option<Holder>);
+
 /// A board could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Somebody else holds it.
-    #[error("board {board} is held by {}; waited {waited:?} for it, wait longer with --wait-board", told(holder.as_ref()))]
+    /// Others hold it, or all that would do.
+    #[error("{}; waited {waited:?}, wait longer with --wait-board", told(held))]
     Held {
-        /// The board's port.
-        board: String,
-        /// Who, where it says so.
-        holder: Option<Holder>,
+        /// Each board that would do, with who holds it, where that is said.
+        held: Vec<Held>,
         /// How long was waited.
         waited: Duration,
     },
     /// The wait was ended.
     #[error("{why} ended the wait for board {board}")]
     Ended {
-        /// The board's port.
+        /// The boards.
         board: String,
         /// What ended it.
         why: String,
@@ -68,8 +69,13 @@ pub enum LeaseError {
     },
 }
 
-fn told(holder: Option<&Holder>) -> String {
-    holder.map_or_else(|| "a process that does not say who it is".to_owned(), ToString::to_string)
+/// Who holds which board, in words.
+#[must_use]
+pub fn told(held: &[Held]) -> String {
+    let by = |holder: &Option<Holder>| {
+        holder.as_ref().map_or_else(|| "a process that does not say who it is".to_owned(), ToString::to_string)
+    };
+    held.iter().map(|(board, holder)| format!("board {board} is held by {}", by(holder))).collect::<Vec<_>>().join(", ")
 }
 
 /// Where leases are: one folder for all users of a machine.
@@ -154,46 +160,65 @@ pub fn holder(folder: &Path, port: &str) -> Result<Option<Option<Holder>>, Lease
 pub struct Patience<'a> {
     /// For how long at most.
     pub limit: Duration,
-    /// Told once, when the wait begins: who holds the board, where it says so.
-    pub waiting: &'a mut dyn FnMut(Option<&Holder>),
+    /// Told once, when the wait begins: each board with who holds it, where that is said.
+    pub waiting: &'a mut dyn FnMut(&[Held]),
     /// Why the wait is to end, once it is.
     pub ended: &'a dyn Fn() -> Option<String>,
 }
 
-/// Takes the board on a port, waiting for it where somebody else holds it.
+/// Takes one of several equal boards, waiting for the first that is free where others hold all of them. A board is named
+/// by what tells it from all others: its USB identity, else its port. The earlier ones are taken rather.
 ///
 /// # Errors
 ///
 /// See [`LeaseError`].
-pub fn acquire(folder: &Path, port: &str, holder: &Holder, patience: Patience<'_>) -> Result<Lease, LeaseError> {
-    let path = path_of(folder, port);
-    let mut file = open(folder, &path)?;
+pub fn acquire(
+    folder: &Path,
+    boards: &[String],
+    holder: &Holder,
+    patience: Patience<'_>,
+) -> Result<(usize, Lease), LeaseError> {
+    let paths: Vec<PathBuf> = boards.iter().map(|board| path_of(folder, board)).collect();
+    let mut files = paths.iter().map(|path| open(folder, path)).collect::<Result<Vec<File>, _>>()?;
     let begun = Instant::now();
     let mut told = false;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => break,
-            Err(rustix::io::Errno::WOULDBLOCK) => {}
-            Err(e) => return Err(LeaseError::Io { doing: "lock", path, source: e.into() }),
+    let index = loop {
+        if let Some(index) = free(&files, &paths)? {
+            break index;
         }
-        let now = read(&mut file);
         let waited = begun.elapsed();
+        let mut held = || boards.iter().cloned().zip(files.iter_mut().map(read)).collect::<Vec<_>>();
         if waited >= patience.limit {
-            return Err(LeaseError::Held { board: port.to_owned(), holder: now, waited: patience.limit });
+            return Err(LeaseError::Held { held: held(), waited: patience.limit });
         }
         if let Some(why) = (patience.ended)() {
-            return Err(LeaseError::Ended { board: port.to_owned(), why });
+            return Err(LeaseError::Ended { board: boards.join(", "), why });
         }
         if !told {
-            (patience.waiting)(now.as_ref());
+            (patience.waiting)(&held());
             told = true;
         }
         std::thread::sleep(LOOK.min(patience.limit - waited));
-    }
+    };
     let note = serde_json::to_vec(holder).unwrap_or_default();
+    let mut file = files.swap_remove(index);
     let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(&note));
-    written.map_err(|source| LeaseError::Io { doing: "write", path, source })?;
-    Ok(Lease { file })
+    written.map_err(|source| LeaseError::Io { doing: "write", path: paths[index].clone(), source })?;
+    Ok((index, Lease { file }))
+}
+
+/// Locks the first that nobody holds.
+fn free(files: &[File], paths: &[PathBuf]) -> Result<Option<usize>, LeaseError> {
+    for (index, file) in files.iter().enumerate() {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(index)),
+            Err(rustix::io::Errno::WOULDBLOCK) => {}
+            Err(e) => {
+                return Err(LeaseError::Io { doing: "lock", path: paths[index].clone(), source: e.into() });
+            }
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -206,7 +231,24 @@ mod tests {
 
     fn at_once(folder: &Path, port: &str, doing: &str) -> Result<Lease, LeaseError> {
         let patience = Patience { limit: Duration::ZERO, waiting: &mut |_| {}, ended: &|| None };
-        acquire(folder, port, &me(doing), patience)
+        acquire(folder, &[port.to_owned()], &me(doing), patience).map(|(_, lease)| lease)
+    }
+
+    #[test]
+    fn of_equal_boards_the_first_free_one_is_taken() {
+        let folder = tempfile::tempdir().expect("folder");
+        let boards = ["/dev/ttyUSB0", "/dev/ttyUSB1"].map(str::to_owned);
+        let take = || {
+            let patience = Patience { limit: Duration::ZERO, waiting: &mut |_| {}, ended: &|| None };
+            acquire(folder.path(), &boards, &me("a test"), patience)
+        };
+        let (first, held) = take().expect("free");
+        let (second, _also_held) = take().expect("the other");
+        assert_eq!((first, second), (0, 1));
+        let error = take().expect_err("none is left").to_string();
+        assert!(error.contains("board /dev/ttyUSB0 is held by") && error.contains("board /dev/ttyUSB1"), "{error}");
+        drop(held);
+        assert_eq!(take().expect("free again").0, 0);
     }
 
     #[test]
@@ -238,12 +280,12 @@ mod tests {
         let lease = std::sync::Mutex::new(Some(at_once(folder.path(), "/dev/ttyUSB0", "first").expect("free")));
         let mut waited_for = Vec::new();
         // The board is freed by what the wait itself tells: no clock decides.
-        let mut waiting = |holder: Option<&Holder>| {
-            waited_for.extend(holder.cloned());
+        let mut waiting = |held: &[Held]| {
+            waited_for.extend(held.iter().filter_map(|(_, holder)| holder.clone()));
             lease.lock().expect("lease").take();
         };
         let patience = Patience { limit: Duration::from_secs(600), waiting: &mut waiting, ended: &|| None };
-        acquire(folder.path(), "/dev/ttyUSB0", &me("second"), patience).expect("free in the end");
+        acquire(folder.path(), &["/dev/ttyUSB0".to_owned()], &me("second"), patience).expect("free in the end");
         assert_eq!(waited_for, [me("first")]);
     }
 
@@ -253,7 +295,7 @@ mod tests {
         let _lease = at_once(folder.path(), "/dev/ttyUSB0", "first").expect("free");
         let ended = || Some("SIGTERM".to_owned());
         let patience = Patience { limit: Duration::from_secs(600), waiting: &mut |_| {}, ended: &ended };
-        let error = acquire(folder.path(), "/dev/ttyUSB0", &me("second"), patience).expect_err("ended");
+        let error = acquire(folder.path(), &["/dev/ttyUSB0".to_owned()], &me("second"), patience).expect_err("ended");
         assert_eq!(error.to_string(), "SIGTERM ended the wait for board /dev/ttyUSB0");
     }
 

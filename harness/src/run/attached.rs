@@ -1,21 +1,18 @@
 //! A board that was there before the run and will be after it: examined before anything is written, its own settings
 //! kept meanwhile and written back at the end.
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use esp_image::partition::{self, DATA, NVS, PartitionTable};
 use virtual_time::{InFlight, Mode};
 
-use super::{BoardChoice, RunConfig, Selected, rfc3339};
+use super::{BoardChoice, RunConfig, rfc3339};
 use crate::board::BoardError;
 use crate::board::board::{Board, flash_session};
 use crate::board::flash::{FlashAccess, Region, Written};
-use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
-use crate::board::port::{DEFAULT_BAUD, Port};
-use crate::board::reset::ResetMethod;
-use crate::board::serial::SerialBoard;
+use crate::board::ports;
+use crate::board::serial::Connection;
 use crate::board::settings::Settings;
 use crate::lease::{self, Holder, Lease, LeaseError, Patience};
 use crate::safekeeping::Store;
@@ -30,14 +27,26 @@ pub(super) enum Attached {
     Broken(String),
 }
 
-/// Takes the board for this run, where it is one that others could use too.
-pub(super) fn lease(config: &RunConfig, scenarios: &[Selected]) -> Result<Option<Lease>, LeaseError> {
-    let (BoardChoice::Serial { id, .. }, Some(limit)) = (&config.board, config.wait_board) else { return Ok(None) };
-    let doing = match scenarios {
-        [one] => format!("scenario {}", one.name),
-        all => format!("{} scenarios", all.len()),
-    };
-    hold(id, &doing, limit, &|| config.interrupt.reason().map(|signal| signal.to_string()))
+/// Takes a board of those that would do, waiting where others hold all of them. `Ok(None)` for boards that nobody else
+/// could use, and where there is no such port, which opening it will tell: the first is used then.
+///
+/// # Errors
+///
+/// See [`LeaseError`].
+pub(super) fn lease(
+    configs: &[RunConfig],
+    doing: &str,
+    ended: &dyn Fn() -> Option<String>,
+) -> Result<(usize, Option<Lease>), LeaseError> {
+    let limit = configs.first().and_then(|config| config.wait_board);
+    let attached = ports::attached();
+    let named = configs.iter().enumerate().filter_map(|(index, config)| match &config.board {
+        BoardChoice::Serial { id, .. } => Some((index, id.board(&attached)?)),
+        BoardChoice::Virtual => None,
+    });
+    let (indices, boards): (Vec<usize>, Vec<String>) = named.unzip();
+    let Some(limit) = limit.filter(|_| !boards.is_empty()) else { return Ok((0, None)) };
+    take(&boards, doing, limit, ended).map(|(taken, lease)| (indices[taken], Some(lease)))
 }
 
 /// Takes the board on a port, waiting for whoever holds it; `None` where there is no such port, which opening it will tell.
@@ -51,25 +60,30 @@ pub fn hold(
     limit: Duration,
     ended: &dyn Fn() -> Option<String>,
 ) -> Result<Option<Lease>, LeaseError> {
-    let Ok(port) = id.resolve(&serialport::available_ports().unwrap_or_default()) else { return Ok(None) };
-    if !Path::new(&port).exists() {
-        return Ok(None);
-    }
+    let Some(board) = id.board(&ports::attached()) else { return Ok(None) };
+    take(&[board], doing, limit, ended).map(|(_, lease)| Some(lease))
+}
+
+fn take(
+    boards: &[String],
+    doing: &str,
+    limit: Duration,
+    ended: &dyn Fn() -> Option<String>,
+) -> Result<(usize, Lease), LeaseError> {
     let me = Holder { pid: std::process::id(), doing: doing.to_owned(), since: rfc3339(SystemTime::now()) };
-    let mut waiting = |holder: Option<&Holder>| {
-        let by = holder.map_or_else(|| "another process".to_owned(), ToString::to_string);
-        tracing::warn!("board {id} is held by {by}: waiting for it, {} s at most", limit.as_secs());
+    let mut waiting = |held: &[lease::Held]| {
+        tracing::warn!("{}: waiting for it, {} s at most", lease::told(held), limit.as_secs());
     };
     let patience = Patience { limit, waiting: &mut waiting, ended };
-    lease::acquire(&lease::default_folder(), &port, &me, patience).map(Some)
+    lease::acquire(&lease::default_folder(), boards, &me, patience)
 }
 
 /// Examines the board, and keeps its settings. Boards made for each scenario have none.
 pub(super) fn prepare(config: &RunConfig) -> Attached {
-    let BoardChoice::Serial { id, reset } = &config.board else { return Attached::Ready(None) };
+    let Some(connection) = config.connection() else { return Attached::Ready(None) };
     let wanted = config.chip;
     let keep = config.safekeeping.is_some();
-    let examined = in_session(id, reset, config.flash, move |session| {
+    let examined = in_session(&connection, move |session| {
         let facts = session.fitting(wanted)?;
         let settings = if keep { Some(Settings::read(session, &facts.chip, facts.mac.as_deref())?) } else { None };
         Ok(settings)
@@ -94,15 +108,20 @@ pub(super) fn prepare(config: &RunConfig) -> Attached {
 
 /// Writes the board's own settings back after the last scenario.
 pub(super) fn finish(config: &RunConfig, attached: &Attached) -> Result<(), String> {
-    let (BoardChoice::Serial { id, reset }, Attached::Ready(Some(_)), Some(store)) =
-        (&config.board, attached, &config.safekeeping)
+    let (Some(connection), Attached::Ready(Some(_)), Some(store)) =
+        (config.connection(), attached, &config.safekeeping)
     else {
         return Ok(());
     };
-    restore(id, reset, config.flash, store).map(drop).map_err(|why| {
+    restore(&connection, store).map(drop).map_err(|why| {
+        let how = match &config.name {
+            Some(name) => format!("--board {name}"),
+            None => format!("--board {} --reset {}", connection.id, connection.reset),
+        };
         format!(
-            "the board's own settings could not be written back: {why}. They are kept: `brickproof restore --board {id} \
-             --reset {reset}` writes them back"
+            "the own settings of board {} could not be written back: {why}. They are kept: `brickproof restore {how}` \
+             writes them back",
+            config.board_name()
         )
     })
 }
@@ -123,10 +142,10 @@ pub struct Restored {
 /// # Errors
 ///
 /// The board or the kept settings cannot be reached, in words.
-pub fn restore(id: &PortId, reset: &ResetMethod, options: FlashOptions, store: &Store) -> Result<Restored, String> {
+pub fn restore(connection: &Connection, store: &Store) -> Result<Restored, String> {
     let looked_in = store.clone();
     // The store's error passes through the session as words.
-    let done = in_session(id, reset, options, move |session| {
+    let done = in_session(connection, move |session| {
         let facts = session.facts()?;
         let mac = facts.mac.unwrap_or_default();
         let kept = match looked_in.find(&mac) {
@@ -152,13 +171,11 @@ pub fn restore(id: &PortId, reset: &ResetMethod, options: FlashOptions, store: &
 ///
 /// The board does not answer, must not be written, or has no NVS partition.
 pub fn with_nvs(
-    id: &PortId,
-    reset: &ResetMethod,
-    options: FlashOptions,
+    connection: &Connection,
     mut work: impl FnMut(u32, Vec<u8>) -> Result<(Option<Region>, String), String> + Send + 'static,
 ) -> Result<Result<String, String>, String> {
-    let name = id.to_string();
-    in_session(id, reset, options, move |session| {
+    let name = connection.id.to_string();
+    in_session(connection, move |session| {
         let facts = session.facts()?;
         if let Some(why) = facts.secured {
             return Err(BoardError::Secured { port: session.place().to_owned(), why });
@@ -193,16 +210,13 @@ const TABLE: u32 = 0x1000;
 
 /// One flash session in a runtime of its own, after which the board runs.
 fn in_session<T: Send + 'static>(
-    id: &PortId,
-    reset: &ResetMethod,
-    options: FlashOptions,
+    connection: &Connection,
     work: impl FnMut(&mut dyn FlashAccess) -> Result<T, BoardError> + Send + 'static,
 ) -> Result<T, BoardError> {
-    let failed = |e: std::io::Error| BoardError::Port { doing: "use", port: id.to_string(), why: e.to_string() };
+    let failed =
+        |e: std::io::Error| BoardError::Port { doing: "use", port: connection.id.to_string(), why: e.to_string() };
     virtual_time::run(Mode::Real, &InFlight::new(), async {
-        let port = Port::open(id, DEFAULT_BAUD)?;
-        let line = reset.line(&port)?;
-        let mut board = SerialBoard::new(port, line, options, None);
+        let mut board = connection.open()?;
         let result = flash_session(&mut board, work).await;
         let started = board.start().await;
         let result = result?;

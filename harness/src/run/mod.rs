@@ -1,27 +1,31 @@
 //! Runs: scenarios on a board, several at once where the board is virtual, each to its verdict and recording.
 
 mod attached;
+mod configure;
 mod one;
 mod outcome;
 mod select;
+mod worker;
 
 pub use attached::{Restored, hold, restore, with_nvs};
+pub use configure::{ConfigureError, configure};
 pub use outcome::{report_recording, scenario_report};
 pub use select::{Selected, case_name, select};
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use esp_image::chip::ChipId;
 
+use crate::board::commands::Commands;
 use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
 use crate::board::nvs::NvsItem;
 use crate::board::port::DEFAULT_BAUD;
 use crate::board::reset::ResetMethod;
+use crate::board::serial::Connection;
 use crate::firmware_file::FirmwareFile;
 use crate::image::Catalogue;
 use crate::mutant::Mutant;
@@ -34,6 +38,7 @@ pub const VIRTUAL_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 88, 200);
 
 /// Which board.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one for a whole run")]
 pub enum BoardChoice {
     /// One made for each scenario, in this process.
     Virtual,
@@ -43,6 +48,8 @@ pub enum BoardChoice {
         id: PortId,
         /// How it is reset.
         reset: ResetMethod,
+        /// Shell commands for what the reset method cannot.
+        commands: Commands,
     },
 }
 
@@ -58,7 +65,10 @@ impl BoardChoice {
 }
 
 /// How scenarios are run.
+#[derive(Clone)]
 pub struct RunConfig {
+    /// The board's name, where it is configured.
+    pub name: Option<String>,
     /// Which board.
     pub board: BoardChoice,
     /// Its chip.
@@ -111,6 +121,7 @@ impl RunConfig {
     #[must_use]
     pub fn on_virtual_boards(firmware: FirmwareFile, catalogue: Catalogue, folder: PathBuf) -> Self {
         Self {
+            name: None,
             board: BoardChoice::Virtual,
             chip: ChipId::Esp32C3,
             firmware,
@@ -134,6 +145,25 @@ impl RunConfig {
             mutant: None,
             line_through: None,
         }
+    }
+
+    /// How the board is reached, where it is on a serial port.
+    #[must_use]
+    pub fn connection(&self) -> Option<Connection> {
+        let BoardChoice::Serial { id, reset, commands } = &self.board else { return None };
+        Some(Connection {
+            id: id.clone(),
+            reset: reset.clone(),
+            commands: commands.clone(),
+            baud: self.baud,
+            flash: self.flash,
+        })
+    }
+
+    /// The board's name in reports.
+    #[must_use]
+    pub fn board_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.board.name())
     }
 
     /// The images that it uses.
@@ -177,48 +207,44 @@ pub enum Progress {
     Done(Box<ScenarioReport>),
 }
 
-/// Runs scenarios and returns the report. `tell` is called on this thread.
+/// Runs scenarios on a board and returns the report. `tell` is called on this thread.
 ///
 /// # Errors
 ///
 /// A recording cannot be written; found before any board is touched.
-pub fn run(config: &RunConfig, scenarios: &[Selected], mut tell: impl FnMut(Progress)) -> std::io::Result<Report> {
+pub fn run(config: &RunConfig, scenarios: &[Selected], tell: impl FnMut(Progress)) -> std::io::Result<Report> {
+    run_on_any(std::slice::from_ref(config), scenarios, tell)
+}
+
+/// Runs scenarios on equal boards, each on whichever is free, and returns the report. All else in `boards` is the same.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_on_any(
+    boards: &[RunConfig],
+    scenarios: &[Selected],
+    mut tell: impl FnMut(Progress),
+) -> std::io::Result<Report> {
     let began = SystemTime::now();
     let begun = Instant::now();
-    // Held until the settings of an attached board are written back.
-    let lease = attached::lease(config, scenarios);
-    let attached = match &lease {
-        Ok(_) => attached::prepare(config),
-        Err(why) => attached::Attached::Broken(why.to_string()),
-    };
-    let dialect = crate::dialect::load(&config.firmware.dialect).map(Arc::new).map_err(|e| e.to_string());
-    let shared = one::Shared { config, attached: &attached, dialect: &dialect };
-    let jobs: Vec<(usize, u32)> = (1..=config.repeat).flat_map(|n| (0..scenarios.len()).map(move |i| (i, n))).collect();
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<ScenarioReport>>> = Mutex::new(vec![None; jobs.len()]);
+    let first = boards.first().ok_or_else(|| std::io::Error::other("a run needs a board"))?;
+    let jobs: Vec<(usize, u32)> = (1..=first.repeat).flat_map(|n| (0..scenarios.len()).map(move |i| (i, n))).collect();
+    let workers = if boards.len() == 1 { first.jobs } else { boards.len() }.clamp(1, jobs.len().max(1));
+    let dialect = crate::dialect::load(&first.firmware.dialect).map(Arc::new).map_err(|e| e.to_string());
     let (sender, receiver) = mpsc::channel();
+    let queue = worker::Queue::new(boards, scenarios, &jobs, &dialect, workers);
     std::thread::scope(|scope| {
-        for _ in 0..config.jobs.clamp(1, jobs.len().max(1)) {
-            let sender = sender.clone();
-            let (next, results, jobs, shared) = (&next, &results, &jobs, &shared);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some((scenario, attempt)) = jobs.get(index) else { return };
-                    let report = one::run(shared, &scenarios[*scenario], *attempt, &sender);
-                    results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(report.clone());
-                    // The receiver lives as long as this scope.
-                    let _ = sender.send(Progress::Done(Box::new(report)));
-                }
-            });
+        for _ in 0..workers {
+            let (sender, queue) = (sender.clone(), &queue);
+            scope.spawn(move || queue.work(&sender));
         }
         drop(sender);
         for progress in receiver {
             tell(progress);
         }
     });
-    let problems = attached::finish(config, &attached).err().into_iter().collect();
-    let scenarios = results.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
+    let (scenarios, problems) = queue.into_results();
     Ok(Report {
         format: model::FORMAT,
         made_by: made_by(),

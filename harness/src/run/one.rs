@@ -65,7 +65,7 @@ pub(super) fn run(
 ) -> ScenarioReport {
     let Shared { config, attached, dialect } = shared;
     let begun = Instant::now();
-    let board = config.board.name();
+    let board = config.board_name();
     let (values, authority) = match values(config, selected) {
         Ok(values) => values,
         Err(why) => {
@@ -163,10 +163,16 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
             time(limit)
         ));
     }
-    let has_power =
-        matches!(&config.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. });
+    let has_power = match &config.board {
+        BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. } => true,
+        BoardChoice::Serial { commands, .. } => commands.switch_power(),
+    };
+    let has_wifi = match &config.board {
+        BoardChoice::Serial { commands, .. } => !config.is_elsewhere() || commands.switch_wifi(),
+        BoardChoice::Virtual => true,
+    };
     if scenario.requires.contains(&Capability::Power) && !has_power {
-        return Some(format!("board {} has no power switch", config.board.name()));
+        return Some(format!("board {} has no power switch", config.board_name()));
     }
     if scenario.image.flash_security.is_some() && config.is_elsewhere() {
         // Anti-rollback burns it into the chip: nothing gives that back.
@@ -181,10 +187,13 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
         ));
     }
     if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
-        return Some(format!("board {} does not ask the rig's name server for names", config.board.name()));
+        return Some(format!("board {} does not ask the rig's name server for names", config.board_name()));
     }
-    if scenario.requires.contains(&Capability::Wifi) && config.is_elsewhere() {
-        return Some(format!("the access point of board {} is not the rig's", config.board.name()));
+    if scenario.requires.contains(&Capability::Wifi) && !has_wifi {
+        return Some(format!(
+            "the access point of board {} is not the rig's, and no commands (wifi-off, wifi-on) switch it",
+            config.board_name()
+        ));
     }
     if scenario.requires.contains(&Capability::TestCa)
         && let Some(why) = cannot_trust(config, scenario)
@@ -264,7 +273,7 @@ fn execute(
         case: selected.case().map(str::to_owned),
         scenario: selected.text.clone(),
         values: values.0.clone(),
-        board: config.board.name(),
+        board: config.board_name(),
         chip: config.chip.to_string(),
         facts: facts.clone(),
         attempt,
@@ -439,7 +448,7 @@ async fn on_board(
     };
     let started = Action::RunStarted {
         scenario: scenario.name.clone(),
-        board: config.board.name(),
+        board: config.board_name(),
         chip: config.chip.to_string(),
         warped: config.is_warped(),
     };
@@ -463,13 +472,13 @@ async fn on_board(
                 never = chip.run() => match never {},
             }
         }
-        BoardChoice::Serial { id, reset } => {
+        BoardChoice::Serial { id, reset, commands } => {
             let port = Port::open(id, config.baud).map_err(|e| e.to_string())?;
             if let ResetMethod::Virtual(socket) = reset {
                 let mut client = control::Client::connect(socket).map_err(|e| e.to_string())?;
                 client.send(&control::Command::Network { map: network }).map_err(|e| e.to_string())?;
             }
-            let reset = reset.line(&port).map_err(|e| e.to_string())?;
+            let reset = reset.line(&port, commands).map_err(|e| e.to_string())?;
             let mut rig = rig(Box::new(SerialBoard::new(port, reset, config.flash, None)));
             engine::run(scenario, facts, &mut rig, reader, line, started).await;
         }
@@ -480,6 +489,7 @@ async fn on_board(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::board::commands::Commands;
     use crate::firmware_file;
     use crate::image::Catalogue;
 
@@ -489,7 +499,7 @@ mod tests {
         let catalogue = Catalogue::embedded().expect("catalogue");
         let virtual_boards = RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new());
         let id = PortId::Path("/dev/ttyUSB0".to_owned());
-        let board = BoardChoice::Serial { id, reset: ResetMethod::DtrRts };
+        let board = BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default() };
         let config = RunConfig { board, ..virtual_boards };
         let (_, text) = scenario::embedded::SCENARIOS.iter().find(|(known, _)| *known == name).expect(name);
         let values = config.firmware.values("1.5.9", Values::of_network("192.168.1.10", 8002));
