@@ -9,6 +9,7 @@
 pub mod board;
 pub mod commands;
 pub mod console_port;
+pub mod file_flash;
 pub mod flash;
 pub mod flasher;
 pub mod identity;
@@ -16,6 +17,7 @@ pub mod lines;
 pub mod nvs;
 pub mod port;
 pub mod ports;
+pub mod qemu;
 pub mod reset;
 pub mod serial;
 pub mod settings;

@@ -101,6 +101,7 @@ fn configured(name: &str, board: &BoardLayer, attached: &[AttachedPort], use_: U
         name: name.to_owned(),
         backend: match board.backend {
             Some(Backend::Virtual) => "virtual",
+            Some(Backend::Qemu) => "qemu",
             Some(Backend::Serial) | None => "serial",
         },
         pool: board.pool.clone(),

@@ -22,6 +22,7 @@ use crate::board::board::Board;
 use crate::board::identity::PortId;
 use crate::board::nvs::NvsItem;
 use crate::board::port::Port;
+use crate::board::qemu::{self, QemuBoard};
 use crate::board::reset::ResetMethod;
 use crate::board::serial::SerialBoard;
 use crate::board::virtual_reset::InProcess;
@@ -36,7 +37,7 @@ use crate::rig::{BoardRig, preflight};
 use crate::scenario::{
     self,
     model::Capability,
-    model::Scenario,
+    model::{Scenario, StepAction},
     values::{SERVER_NAME, TLS_PORT, Values},
 };
 use crate::timeline::{Action, Event, EventKind, Timeline, describe};
@@ -166,15 +167,23 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     let has_power = match &config.board {
         BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. } => true,
         BoardChoice::Serial { commands, .. } => commands.switch_power(),
+        BoardChoice::Qemu(_) => true,
     };
     let has_wifi = match &config.board {
         BoardChoice::Serial { commands, .. } => !config.is_elsewhere() || commands.switch_wifi(),
         BoardChoice::Virtual => true,
+        BoardChoice::Qemu(_) => false,
     };
     if scenario.requires.contains(&Capability::Power) && !has_power {
         return Some(format!("board {} has no power switch", config.board_name()));
     }
-    if scenario.image.flash_security.is_some() && config.is_elsewhere() {
+    let cuts_inside = |step: &scenario::model::Step| step.actions.iter().any(|a| matches!(a, StepAction::CutPower(_)));
+    if config.is_elsewhere() && scenario.steps.iter().any(cuts_inside) {
+        return Some(
+            "it cuts power at a flash operation, and only a virtual board knows its own operations".to_owned(),
+        );
+    }
+    if scenario.image.flash_security.is_some() && config.has_fuses() {
         // Anti-rollback burns it into the chip: nothing gives that back.
         return Some(
             "the security version that it flashes would be burnt into a real chip's fuses for ever".to_owned(),
@@ -378,14 +387,14 @@ fn timeline(
 
 /// Checks the network between this host and a board elsewhere, before the server takes its port.
 fn preflight(config: &RunConfig, scenario: &Scenario, bind: SocketAddr) -> Result<(), String> {
-    let host = config.host();
-    preflight::closed(SocketAddr::from((host, config.port)))?;
-    for port in scenario.ports_of(&host.to_string()) {
+    let reached = config.reached();
+    preflight::closed(SocketAddr::from((reached, config.port)))?;
+    for port in scenario.ports_of(&config.host().to_string()) {
         if port != config.port {
-            preflight::closed(SocketAddr::from((host, port)))?;
+            preflight::closed(SocketAddr::from((reached, port)))?;
         }
     }
-    preflight::open(bind, SocketAddr::from((host, config.port)))
+    preflight::open(bind, SocketAddr::from((reached, config.port)))
 }
 
 async fn on_board(
@@ -480,6 +489,14 @@ async fn on_board(
             }
             let reset = reset.line(&port, commands).map_err(|e| e.to_string())?;
             let mut rig = rig(Box::new(SerialBoard::new(port, reset, config.flash, None)));
+            engine::run(scenario, facts, &mut rig, reader, line, started).await;
+        }
+        BoardChoice::Qemu(settings) => {
+            let layout = layout(config, scenario).map_err(|e| e.to_string())?;
+            let needed = layout.flash_size();
+            let size = qemu::flash_size::choose(settings.flash_size, needed, &layout.regions, config.chip);
+            let board = size.and_then(|size| QemuBoard::new(config.chip, settings.clone(), size));
+            let mut rig = rig(Box::new(board.map_err(|e| e.to_string())?));
             engine::run(scenario, facts, &mut rig, reader, line, started).await;
         }
     }
