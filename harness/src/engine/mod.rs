@@ -178,6 +178,10 @@ impl Engine<'_, '_> {
                     self.tell_line(at, read);
                 }
             }
+            Incoming::Gap { at, message } => {
+                self.take_unfinished();
+                self.timeline.record(at, None, EventKind::Rig(RigEvent::Note { message }));
+            }
             Incoming::Server { at, event } => {
                 self.timeline.record(at, None, EventKind::Server(event));
             }

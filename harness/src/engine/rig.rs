@@ -35,6 +35,13 @@ pub enum Incoming {
         /// The bytes.
         bytes: Vec<u8>,
     },
+    /// The console went away or came back: what comes next does not continue a line that came before.
+    Gap {
+        /// When.
+        at: Duration,
+        /// What happened.
+        message: String,
+    },
     /// The server saw or did something.
     Server {
         /// When.

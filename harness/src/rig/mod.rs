@@ -296,7 +296,7 @@ impl Rig for BoardRig<'_> {
             Some(Stamped { at, event }) = self.server_events.recv() => Ok(Incoming::Server { at, event }),
             heard = self.board.read_console(&mut buffer) => Ok(match heard? {
                 Heard::Bytes(n) => Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() },
-                Heard::Note(message) => Incoming::Rig { at: clock.now(), event: RigEvent::Note { message } },
+                Heard::Gap(message) => Incoming::Gap { at: clock.now(), message },
             }),
         }
     }
