@@ -8,6 +8,7 @@ pub use images::RunImages;
 pub use interrupt::Interrupt;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,7 @@ use crate::console::MASK;
 use crate::engine::{Incoming, Rig, RigError};
 use crate::firmware_file::FirmwareFile;
 use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
+use crate::symbols::{self, Crash, Elf};
 use crate::timeline::{Action, RigEvent};
 
 /// Where the device's network is and what it is called there.
@@ -299,6 +301,12 @@ impl Rig for BoardRig<'_> {
                 Heard::Gap(message) => Incoming::Gap { at: clock.now(), message },
             }),
         }
+    }
+
+    fn decode(&self, crash: &Crash) -> Option<RigEvent> {
+        let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("a crash is not decoded: {why}")).ok();
+        let elves: Vec<Elf> = self.images.elves(self.scenario).into_iter().filter_map(open).collect();
+        symbols::decode(crash, &elves)
     }
 
     async fn stop(&mut self) -> Vec<Incoming> {
