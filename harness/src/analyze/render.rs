@@ -110,6 +110,10 @@ fn happened(out: &mut String, summary: &Summary) {
             };
             let _ = writeln!(out, "               {:#010x} in {function}{place}", frame.address);
         }
+        if !crash.on_stack.is_empty() {
+            let names: Vec<String> = crash.on_stack.iter().map(ToString::to_string).collect();
+            let _ = writeln!(out, "               on its stack: {}", names.join(", "));
+        }
         if let Some(why) = &crash.not_decoded {
             let _ = writeln!(out, "               not decoded: {why}");
         }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::symbols::{Elf, Frame, program_counters};
-use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime};
+use crate::symbols::{Elf, STACK, add_stack, program_counters};
+use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime, Frame};
 
 use super::law::{Law, fit};
 
@@ -149,6 +149,12 @@ pub struct Crash {
     /// The functions at these, where the firmware's ELF file is given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<Frame>,
+    /// The functions that return addresses on its stack lead to, where the chip prints its stack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_stack: Vec<Frame>,
+    /// Words of its stack.
+    #[serde(skip)]
+    pub(super) stack: Vec<u32>,
     /// Why they are not decoded although an ELF file is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_decoded: Option<String>,
@@ -156,7 +162,16 @@ pub struct Crash {
 
 impl Crash {
     fn new(line: u64, reason: String) -> Self {
-        Self { line, reason, backtrace: None, elf_sha256: None, frames: Vec::new(), not_decoded: None }
+        Self {
+            line,
+            reason,
+            backtrace: None,
+            elf_sha256: None,
+            frames: Vec::new(),
+            on_stack: Vec::new(),
+            stack: Vec::new(),
+            not_decoded: None,
+        }
     }
 
     /// Finds the functions at its program counters.
@@ -169,6 +184,7 @@ impl Crash {
         }
         let counters = self.backtrace.as_deref().map(program_counters).unwrap_or_default();
         self.frames = counters.into_iter().flat_map(|address| elf.frames(address)).collect();
+        self.on_stack = elf.on_stack(&self.stack);
     }
 }
 
@@ -254,6 +270,11 @@ impl Summariser {
             DeviceEvent::Custom { name, text: Some(digits) } if name == "elf-sha256" => {
                 if let Some(crash) = summary.crashes.last_mut() {
                     crash.elf_sha256.get_or_insert_with(|| digits.clone());
+                }
+            }
+            DeviceEvent::Custom { name, text: Some(row) } if name == STACK => {
+                if let Some(crash) = summary.crashes.last_mut() {
+                    add_stack(&mut crash.stack, row);
                 }
             }
             DeviceEvent::UpToDate { .. } => self.success(line, "checked: nothing newer"),

@@ -15,8 +15,8 @@ pub type FlashWork = Box<dyn FnMut(&mut dyn FlashAccess) -> Result<(), BoardErro
 pub enum Heard {
     /// So many bytes of the buffer.
     Bytes(usize),
-    /// Nothing of the device, but something of the line to it that a reader must know: it was gone for a while.
-    Note(String),
+    /// Nothing of the device: the line to it went away, or came back. What comes next does not continue what came before.
+    Gap(String),
 }
 
 /// Where a halted processor stands.

@@ -21,13 +21,25 @@ pub enum BoardError {
         port: String,
     },
     /// No permission to open the port.
-    #[error(
-        "cannot open serial port {port}: permission denied; on Debian and Ubuntu add your user to the group dialout \
-         (`sudo usermod -aG dialout $USER`) and log in again"
-    )]
+    #[error("cannot open serial port {port}: permission denied; {}", permission(group.as_deref()))]
     Permission {
         /// Path.
         port: String,
+        /// The group that may open it, where there is one but root's.
+        group: Option<String>,
+    },
+    /// A port went away and did not come back.
+    #[error(
+        "serial port {port} is gone ({why}), and did not come back within {waited:?}: was the board unplugged, or its \
+         power cut? `brickproof boards` shows what is attached"
+    )]
+    Away {
+        /// Path or identity.
+        port: String,
+        /// How it went.
+        why: String,
+        /// How long it was waited for.
+        waited: std::time::Duration,
     },
     /// The port is no serial port or failed otherwise.
     #[error("cannot {doing} serial port {port}: {why}")]
@@ -127,4 +139,17 @@ pub enum BoardError {
         /// What is wrong and what was meant.
         why: String,
     },
+}
+
+fn permission(group: Option<&str>) -> String {
+    match group {
+        Some(group) => format!(
+            "it may be opened by the group {group}: add your user to it (`sudo usermod -aG {group} $USER`) and log in again"
+        ),
+        None => {
+            "only root may open it: give it to a group by a udev rule, as docs/bench.md shows (SUBSYSTEM==\"tty\", \
+                 GROUP=\"dialout\", MODE=\"0660\")"
+                .to_owned()
+        }
+    }
 }

@@ -5,42 +5,117 @@ use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::OFlags;
+use rustix::termios::ControlModes;
 use serialport::{ErrorKind, TTYPort};
 
 use super::BoardError;
 use super::identity::PortId;
-use super::ports;
+use super::ports::{self, AttachedPort};
 
 /// Baud rate of the ROM and of ESP-IDF's console unless configured otherwise.
 pub const DEFAULT_BAUD: u32 = 115_200;
 
-/// An open serial port, held exclusively.
+/// A serial port, held exclusively while it is open. It can be opened again where a USB device came back under another
+/// name.
 #[derive(Debug)]
 pub struct Port {
+    id: PortId,
     path: String,
-    fd: OwnedFd,
+    /// The USB device behind it, where there is one: what comes back under another name is known by it, and what takes
+    /// its name meanwhile is not mistaken for it.
+    device: Option<String>,
+    /// Nothing while the port is gone.
+    fd: Option<OwnedFd>,
     baud: u32,
 }
 
 impl Port {
-    /// Opens a port at a baud rate, exclusively. Opening asserts DTR and RTS together on Linux, which the auto-reset
-    /// circuit reads as "neither": a running board keeps running.
+    /// Opens a port at a baud rate, exclusively.
+    ///
+    /// A running board keeps running. Linux asserts DTR and RTS together when a port is opened (`tty_port_raise_dtr_rts`),
+    /// which the auto-reset circuit and USB-Serial-JTAG both read as "neither": EN and IO0 stay high. When a port is closed
+    /// Linux drops both, one after the other with some drivers, and RTS alone would be a reset; so HUPCL is taken away as
+    /// soon as it is open, and closing it leaves the lines as they are.
     ///
     /// # Errors
     ///
     /// No such port, in use, no permission, or no serial port at all.
     pub fn open(id: &PortId, baud: u32) -> Result<Self, BoardError> {
-        let path = match id {
-            PortId::Path(path) => path.clone(),
-            PortId::Usb { .. } => id.resolve(&ports::attached())?,
-        };
+        let attached = ports::attached();
+        let path = id.resolve(&attached)?;
+        let device = id.board(&attached).filter(|board| *board != path && board.starts_with("usb:"));
+        Self::open_path(id, path, device, baud, &attached)
+    }
+
+    fn open_path(
+        id: &PortId,
+        path: String,
+        device: Option<String>,
+        baud: u32,
+        attached: &[AttachedPort],
+    ) -> Result<Self, BoardError> {
         if !Path::new(&path).exists() {
-            return Err(BoardError::NoSuchPort { port: path, hint: ports::told(&ports::attached()) });
+            return Err(BoardError::NoSuchPort { port: path, hint: ports::told(attached) });
         }
         let builder = serialport::new(path.clone(), baud).timeout(Duration::from_secs(3));
         let tty = TTYPort::open(&builder).map_err(|error| open_error(&path, &error))?;
-        Ok(Self { path, fd: into_owned(tty), baud })
+        let fd = into_owned(tty);
+        keep_lines_at_close(&fd).map_err(|e| BoardError::Port {
+            doing: "prepare",
+            port: path.clone(),
+            why: e.to_string(),
+        })?;
+        Ok(Self { id: id.clone(), path, device, fd: Some(fd), baud })
+    }
+
+    /// Lets go of a port that is gone: Linux gives its name to another device only then.
+    pub fn close(&mut self) {
+        self.fd = None;
+    }
+
+    /// Opens it again, under whatever name its identity has now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`]; the port stays closed then.
+    pub fn reopen(&mut self) -> Result<(), BoardError> {
+        self.close();
+        let attached = ports::attached();
+        let path = match &self.device {
+            None => self.id.resolve(&attached)?,
+            Some(device) => {
+                let same = attached.iter().find(|port| port.identity().as_ref() == Some(device));
+                let away = || BoardError::NoSuchPort { port: device.clone(), hint: ports::told(&attached) };
+                same.ok_or_else(away)?.path.clone()
+            }
+        };
+        *self = Self::open_path(&self.id, path, self.device.clone(), self.baud, &attached)?;
+        Ok(())
+    }
+
+    /// True while it is open and its device is there.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        let Some(fd) = &self.fd else { return false };
+        let mut polled = [PollFd::new(fd, PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        match rustix::event::poll(&mut polled, Some(&now)) {
+            Ok(_) => !polled[0].revents().intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL),
+            // An interrupted look tells nothing: the next use will.
+            Err(_) => true,
+        }
+    }
+
+    fn open_fd(&self) -> io::Result<&OwnedFd> {
+        self.fd.as_ref().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, "it is gone"))
+    }
+
+    /// As it was named.
+    #[must_use]
+    pub fn id(&self) -> &PortId {
+        &self.id
     }
 
     /// The path.
@@ -63,7 +138,7 @@ impl Port {
     /// The operating system's error.
     pub fn lend_blocking(&self) -> Result<TTYPort, BoardError> {
         let lend = || -> io::Result<TTYPort> {
-            let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)?;
+            let fd = rustix::io::fcntl_dupfd_cloexec(self.open_fd()?, 3)?;
             rustix::fs::fcntl_setfl(&fd, OFlags::empty())?;
             let mut tty = from_owned(fd);
             serialport::SerialPort::set_baud_rate(&mut tty, DEFAULT_BAUD)?;
@@ -79,7 +154,7 @@ impl Port {
     /// The operating system's error.
     pub fn lend_console(&self) -> Result<OwnedFd, BoardError> {
         let lend = || -> io::Result<OwnedFd> {
-            let fd = rustix::io::fcntl_dupfd_cloexec(&self.fd, 3)?;
+            let fd = rustix::io::fcntl_dupfd_cloexec(self.open_fd()?, 3)?;
             rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK)?;
             let mut settings = rustix::termios::tcgetattr(&fd)?;
             settings.set_speed(self.baud)?;
@@ -109,15 +184,40 @@ fn drain(fd: &impl AsFd) -> io::Result<()> {
     }
 }
 
+/// Which group the port belongs to, so that the right one is told: dialout on Debian, uucp on Arch, plugdev by some udev
+/// rules.
+fn permission(port: String) -> BoardError {
+    let group = std::fs::metadata(&port).ok().map(|file| std::os::unix::fs::MetadataExt::gid(&file));
+    let groups = std::fs::read_to_string("/etc/group").unwrap_or_default();
+    let group = group.filter(|gid| *gid != 0).and_then(|gid| group_name(&groups, gid));
+    BoardError::Permission { port, group }
+}
+
+/// The name of a group, of the text of /etc/group (`man 5 group`: name, password, number, members).
+fn group_name(groups: &str, gid: u32) -> Option<String> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(gid)).then(|| name.to_owned())
+    })
+}
+
+fn keep_lines_at_close(fd: &OwnedFd) -> io::Result<()> {
+    let mut settings = rustix::termios::tcgetattr(fd)?;
+    settings.control_modes.remove(ControlModes::HUPCL);
+    rustix::termios::tcsetattr(fd, rustix::termios::OptionalActions::Now, &settings)?;
+    Ok(())
+}
+
 fn open_error(path: &str, error: &serialport::Error) -> BoardError {
     let port = path.to_owned();
     let words = error.to_string();
     match error.kind() {
-        ErrorKind::Io(io::ErrorKind::PermissionDenied) => BoardError::Permission { port },
+        ErrorKind::Io(io::ErrorKind::PermissionDenied) => permission(port),
         ErrorKind::Io(io::ErrorKind::ResourceBusy) => BoardError::InUse { port },
         ErrorKind::NoDevice if words.contains("lock") || words.contains("busy") => BoardError::InUse { port },
         _ if words.contains("exclusive lock") || words.contains("busy") => BoardError::InUse { port },
-        _ if words.contains("Permission denied") => BoardError::Permission { port },
+        _ if words.contains("Permission denied") => permission(port),
         _ => BoardError::Port {
             doing: "open",
             port,
@@ -136,4 +236,50 @@ fn into_owned(tty: TTYPort) -> OwnedFd {
 fn from_owned(fd: OwnedFd) -> TTYPort {
     // SAFETY: `into_raw_fd` gives up ownership of an open descriptor, which the port takes over.
     unsafe { TTYPort::from_raw_fd(fd.into_raw_fd()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pty() -> (OwnedFd, PortId) {
+        use rustix::pty::OpenptFlags;
+        let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pty");
+        rustix::pty::grantpt(&master).expect("granted");
+        rustix::pty::unlockpt(&master).expect("unlocked");
+        let name = rustix::pty::ptsname(&master, Vec::new()).expect("a name");
+        let id = PortId::Path(name.to_str().expect("text").to_owned());
+        (master, id)
+    }
+
+    #[test]
+    fn closing_leaves_the_lines_alone() {
+        let (_master, id) = pty();
+        let port = Port::open(&id, DEFAULT_BAUD).expect("open");
+        let settings = rustix::termios::tcgetattr(port.fd.as_ref().expect("open")).expect("settings");
+        assert!(!settings.control_modes.contains(ControlModes::HUPCL));
+    }
+
+    #[test]
+    fn port_whose_device_is_gone_is_not_there() {
+        let (master, id) = pty();
+        let mut port = Port::open(&id, DEFAULT_BAUD).expect("open");
+        assert!(port.is_there());
+        drop(master);
+        assert!(!port.is_there());
+        port.close();
+        assert!(port.lend_console().expect_err("closed").to_string().contains("it is gone"));
+    }
+
+    #[test]
+    fn group_is_found_by_its_number() {
+        let groups = "root:x:0:\ndialout:x:20:anna,bert\nuucp:x:986:\n";
+        assert_eq!(group_name(groups, 20).as_deref(), Some("dialout"));
+        assert_eq!(group_name(groups, 986).as_deref(), Some("uucp"));
+        assert_eq!(group_name(groups, 5), None);
+        let told = BoardError::Permission { port: "/dev/ttyACM0".to_owned(), group: Some("uucp".to_owned()) };
+        assert!(told.to_string().contains("sudo usermod -aG uucp $USER"), "{told}");
+        let told = BoardError::Permission { port: "/dev/ttyACM0".to_owned(), group: None };
+        assert!(told.to_string().contains("udev rule"), "{told}");
+    }
 }

@@ -1,6 +1,9 @@
 //! A board on a serial port: the same code for a real one and for the virtual one on its pty.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use tokio::time::Instant;
 use virtual_time::Pipe;
 
 use super::BoardError;
@@ -14,6 +17,12 @@ use super::reset::{BootMode, ResetLine, ResetMethod};
 
 /// How often download mode is tried: the first bytes after a reset may be lost to a bridge that wakes up.
 const CONNECT_ATTEMPTS: u32 = 3;
+
+/// How long a port that went away is waited for. A USB device is there again within 2 s of its reset or of power; a hub
+/// that was switched with it takes longer.
+const AWAY: Duration = Duration::from_secs(15);
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a board on a serial port is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,14 +59,87 @@ pub struct SerialBoard {
     options: FlashOptions,
     /// Counts console bytes of a board that shares the run's clock.
     from_board: Option<Pipe>,
-    console: Option<ConsolePort>,
+    console: Console,
+    /// False while power is cut: a port that goes away with it is not missed.
+    powered: bool,
+}
+
+/// The console of a board.
+enum Console {
+    /// Not attached.
+    Silent,
+    /// Attached.
+    Attached(ConsolePort),
+    /// Its port went away.
+    Away { since: Instant, why: String },
 }
 
 impl SerialBoard {
     /// A board on an open port with its reset line.
     #[must_use]
     pub fn new(port: Port, reset: Box<dyn ResetLine>, options: FlashOptions, from_board: Option<Pipe>) -> Self {
-        Self { port, reset, options, from_board, console: None }
+        Self { port, reset, options, from_board, console: Console::Silent, powered: true }
+    }
+
+    fn attach(&self) -> Result<ConsolePort, BoardError> {
+        let fd = self.port.lend_console()?;
+        ConsolePort::attach(fd, self.from_board.clone()).map_err(|e| BoardError::Port {
+            doing: "read",
+            port: self.port.path().to_owned(),
+            why: e.to_string(),
+        })
+    }
+
+    async fn hold_after_flash(&mut self) -> Result<(), BoardError> {
+        self.back().await?;
+        self.reset.hold(&self.port).await
+    }
+
+    /// Waits until the port is there, where it is not. True when it had to be opened again.
+    async fn back(&mut self) -> Result<bool, BoardError> {
+        if self.port.is_there() {
+            return Ok(false);
+        }
+        let since = Instant::now();
+        loop {
+            match self.port.reopen() {
+                Ok(()) => return Ok(true),
+                Err(why) => self.still_away(since, &why)?,
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a port that went away is there again, and attaches the console. Safe to drop.
+    async fn look_for_port(&mut self, since: Instant) -> Result<Heard, BoardError> {
+        loop {
+            let away = since.elapsed();
+            match self.port.reopen() {
+                Ok(()) => {
+                    self.console = Console::Attached(self.attach()?);
+                    return Ok(Heard::Gap(format!(
+                        "the console is back on {} after {:.3} s; what the device said meanwhile is lost",
+                        self.port.path(),
+                        away.as_secs_f64()
+                    )));
+                }
+                Err(why) => self.still_away(since, &why)?,
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// An error once the port has been away for too long. udev may take a moment to give a new port to its group, so no
+    /// reason is final before.
+    fn still_away(&self, since: Instant, why: &BoardError) -> Result<(), BoardError> {
+        if !self.powered || since.elapsed() < AWAY {
+            return Ok(());
+        }
+        let why = match &self.console {
+            Console::Away { why: how, .. } => format!("{how}; {why}"),
+            _ => why.to_string(),
+        };
+        Err(BoardError::Away { port: self.port.id().to_string(), why, waited: AWAY })
     }
 }
 
@@ -72,11 +154,14 @@ impl Board for SerialBoard {
     }
 
     async fn with_flash(&mut self, mut work: FlashWork) -> Result<(), BoardError> {
-        self.console = None;
+        self.console = Console::Silent;
         let mut attempt = 1;
         loop {
+            self.back().await?;
             self.reset.hold(&self.port).await?;
             self.reset.release(&self.port, BootMode::Download).await?;
+            // A chip that is its own USB device may come back as another one in download mode.
+            self.back().await?;
             let tty = self.port.lend_blocking()?;
             let (path, options) = (self.port.path().to_owned(), self.options);
             let working = tokio::task::spawn_blocking(move || {
@@ -92,8 +177,9 @@ impl Board for SerialBoard {
             work = joined.1;
             match joined.0 {
                 Ok(result) => {
-                    self.reset.hold(&self.port).await?;
-                    return result;
+                    // What was done matters more than a port that went away after it; that is told by the next use.
+                    let held = self.hold_after_flash().await;
+                    return result.and(held);
                 }
                 Err(error) if attempt == CONNECT_ATTEMPTS => return Err(error),
                 Err(error) => {
@@ -105,15 +191,12 @@ impl Board for SerialBoard {
     }
 
     async fn start(&mut self) -> Result<(), BoardError> {
+        if self.back().await? {
+            self.console = Console::Silent;
+        }
         self.reset.hold(&self.port).await?;
-        if self.console.is_none() {
-            let fd = self.port.lend_console()?;
-            let console = ConsolePort::attach(fd, self.from_board.clone()).map_err(|e| BoardError::Port {
-                doing: "read",
-                port: self.port.path().to_owned(),
-                why: e.to_string(),
-            })?;
-            self.console = Some(console);
+        if !matches!(self.console, Console::Attached(_)) {
+            self.console = Console::Attached(self.attach()?);
         }
         self.reset.release(&self.port, BootMode::Run).await
     }
@@ -123,26 +206,38 @@ impl Board for SerialBoard {
     }
 
     async fn power(&mut self, on: bool) -> Result<(), BoardError> {
-        self.reset.power(&self.port, on).await
+        self.reset.power(&self.port, on).await?;
+        self.powered = on;
+        if let (true, Console::Away { since, .. }) = (on, &mut self.console) {
+            *since = Instant::now();
+        }
+        Ok(())
     }
 
     async fn read_console(&mut self, buffer: &mut [u8]) -> Result<Heard, BoardError> {
-        let Some(console) = &self.console else { return std::future::pending().await };
-        let gone = |why: &str| BoardError::Port {
-            doing: "read",
-            port: self.port.path().to_owned(),
-            why: format!("{why}; was the board unplugged?"),
+        let why = match &self.console {
+            Console::Silent => return std::future::pending().await,
+            Console::Away { since, .. } => {
+                let since = *since;
+                return self.look_for_port(since).await;
+            }
+            Console::Attached(console) => match console.read(buffer).await {
+                Ok(0) => "end of file".to_owned(),
+                Ok(n) => return Ok(Heard::Bytes(n)),
+                Err(e) => e.to_string(),
+            },
         };
-        match console.read(buffer).await {
-            Ok(0) => Err(gone("it is gone")),
-            Ok(n) => Ok(Heard::Bytes(n)),
-            Err(e) => Err(gone(&e.to_string())),
-        }
+        let note = format!("serial port {} is gone ({why}): looking for {}", self.port.path(), self.port.id());
+        self.console = Console::Away { since: Instant::now(), why };
+        self.port.close();
+        Ok(Heard::Gap(note))
     }
 
     async fn write_console(&mut self, bytes: &[u8]) -> Result<(), BoardError> {
         let failed = |why: String| BoardError::Port { doing: "write to", port: self.port.path().to_owned(), why };
-        let console = self.console.as_ref().ok_or_else(|| failed("its console is not attached".to_owned()))?;
+        let Console::Attached(console) = &self.console else {
+            return Err(failed("its console is not attached".to_owned()));
+        };
         console.write_all(bytes).await.map_err(|e| failed(e.to_string()))
     }
 
@@ -152,5 +247,134 @@ impl Board for SerialBoard {
 
     async fn cut_power_at(&mut self, plan: virtual_esp32::CutPlan) -> Result<(), BoardError> {
         self.reset.cut_power_at(&self.port, plan).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::path::Path;
+
+    use super::super::identity::PortId;
+    use super::*;
+
+    /// A reset line that does nothing: the device is the test.
+    struct NoReset;
+
+    #[async_trait(?Send)]
+    impl ResetLine for NoReset {
+        async fn hold(&mut self, _: &Port) -> Result<(), BoardError> {
+            Ok(())
+        }
+        async fn release(&mut self, _: &Port, _: BootMode) -> Result<(), BoardError> {
+            Ok(())
+        }
+        fn has_power(&self) -> bool {
+            true
+        }
+        async fn power(&mut self, _: &Port, _: bool) -> Result<(), BoardError> {
+            Ok(())
+        }
+    }
+
+    /// A device's end of a port, with a link to the port: what udev does for a USB device.
+    fn plug_in(link: &Path) -> File {
+        use rustix::pty::OpenptFlags;
+        let master = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("pty");
+        rustix::pty::grantpt(&master).expect("granted");
+        rustix::pty::unlockpt(&master).expect("unlocked");
+        let mut raw = rustix::termios::tcgetattr(&master).expect("settings");
+        raw.make_raw();
+        rustix::termios::tcsetattr(&master, rustix::termios::OptionalActions::Now, &raw).expect("raw");
+        let name = rustix::pty::ptsname(&master, Vec::new()).expect("name");
+        // A link is never missing where another one takes its place.
+        let new = link.with_extension("new");
+        std::os::unix::fs::symlink(name.to_str().expect("text"), &new).expect("link");
+        std::fs::rename(&new, link).expect("moved");
+        master.into()
+    }
+
+    /// The link goes first: the kernel gives the name that it points to away at once.
+    fn unplug(device: File, link: &Path) {
+        std::fs::remove_file(link).expect("link");
+        drop(device);
+    }
+
+    async fn heard(board: &mut SerialBoard) -> Result<String, BoardError> {
+        let mut buffer = [0; 64];
+        Ok(match board.read_console(&mut buffer).await? {
+            Heard::Bytes(n) => String::from_utf8_lossy(&buffer[..n]).into_owned(),
+            Heard::Gap(note) => note,
+        })
+    }
+
+    fn board(link: &Path) -> SerialBoard {
+        let port = Port::open(&PortId::Path(link.display().to_string()), 115_200).expect("open");
+        SerialBoard::new(port, Box::new(NoReset), FlashOptions::default(), None)
+    }
+
+    #[tokio::test]
+    async fn console_goes_on_when_its_port_comes_back_under_another_name() {
+        let folder = tempfile::tempdir().expect("folder");
+        let link = folder.path().join("board");
+        let mut device = plug_in(&link);
+        let mut board = board(&link);
+        board.start().await.expect("started");
+        device.write_all(b"before ").expect("written");
+        assert_eq!(heard(&mut board).await.expect("bytes"), "before ");
+        // The new port is there before the old one is gone: its name is surely another.
+        let mut again = plug_in(&link);
+        drop(device);
+        let gone = heard(&mut board).await.expect("a note");
+        assert!(gone.contains("is gone"), "{gone}");
+        let back = heard(&mut board).await.expect("a note");
+        assert!(back.contains("the console is back on"), "{back}");
+        again.write_all(b"after").expect("written");
+        assert_eq!(heard(&mut board).await.expect("bytes"), "after");
+    }
+
+    #[tokio::test]
+    async fn board_is_started_again_on_a_port_that_came_back_meanwhile() {
+        let folder = tempfile::tempdir().expect("folder");
+        let link = folder.path().join("board");
+        let device = plug_in(&link);
+        let mut board = board(&link);
+        let mut again = plug_in(&link);
+        drop(device);
+        board.start().await.expect("started");
+        again.write_all(b"boot").expect("written");
+        assert_eq!(heard(&mut board).await.expect("bytes"), "boot");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn port_that_stays_away_is_an_error_that_says_so() {
+        let folder = tempfile::tempdir().expect("folder");
+        let link = folder.path().join("board");
+        let device = plug_in(&link);
+        let mut board = board(&link);
+        board.start().await.expect("started");
+        unplug(device, &link);
+        assert!(heard(&mut board).await.expect("a note").contains("is gone"));
+        let error = heard(&mut board).await.expect_err("away for too long").to_string();
+        assert!(error.contains("did not come back within 15s"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn port_that_goes_with_its_power_is_not_missed() {
+        let folder = tempfile::tempdir().expect("folder");
+        let link = folder.path().join("board");
+        let device = plug_in(&link);
+        let mut board = board(&link);
+        board.start().await.expect("started");
+        board.power(false).await.expect("off");
+        unplug(device, &link);
+        assert!(heard(&mut board).await.expect("a note").contains("is gone"));
+        tokio::time::timeout(AWAY * 10, heard(&mut board)).await.expect_err("nothing is told while power is off");
+        let mut again = plug_in(&link);
+        board.power(true).await.expect("on");
+        assert!(heard(&mut board).await.expect("a note").contains("is back"));
+        again.write_all(b"boot").expect("written");
+        assert_eq!(heard(&mut board).await.expect("bytes"), "boot");
     }
 }

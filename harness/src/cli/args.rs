@@ -465,6 +465,9 @@ pub struct VirtualArgs {
     /// File that holds the flash and survives restarts; in memory when not given.
     #[arg(long, value_name = "FILE")]
     pub flash: Option<PathBuf>,
+    /// MAC address, as 24:0A:C4:00:00:01: boards that are used side by side are told apart by it.
+    #[arg(long, value_name = "MAC", value_parser = parse_mac)]
+    pub mac: Option<[u8; 6]>,
     /// Starts in download mode.
     #[arg(long)]
     pub download: bool,
@@ -565,6 +568,12 @@ fn parse_name(text: &str) -> Result<(String, std::net::Ipv4Addr), String> {
     let (name, address) = text.split_once('=').ok_or("it is no NAME=ADDRESS")?;
     let address = address.parse().map_err(|_| format!("{address:?} is no IPv4 address"))?;
     Ok((name.to_owned(), address))
+}
+
+fn parse_mac(text: &str) -> Result<[u8; 6], String> {
+    let bytes = hex::decode(text.replace(':', "")).ok().filter(|_| text.matches(':').count() == 5);
+    let address: Option<[u8; 6]> = bytes.and_then(|bytes| bytes.try_into().ok());
+    address.ok_or_else(|| "this is no MAC address: write it as 24:0A:C4:00:00:01".to_owned())
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {

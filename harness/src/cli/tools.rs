@@ -133,7 +133,7 @@ pub(super) fn virtual_board(args: &VirtualArgs) -> Result<u8> {
         chip: chip(Some(&args.chip))?,
         flash: args.flash.clone(),
         flash_size: DEFAULT_FLASH_SIZE,
-        mac: None,
+        mac: args.mac,
         download: args.download,
         control: args.control.clone(),
         rfc2217: args.rfc2217,

@@ -32,8 +32,17 @@ pub(super) fn causes(facts: &Facts) -> Vec<Cause> {
         causes.push(make(
             CauseKind::Crash,
             Confidence::Certain,
-            format!("The firmware crashed{}: {reason}.", times(seen.count)),
-            "Decode the backtrace with the ELF file of this very build (addr2line, or idf.py monitor).",
+            match &facts.crashed_in {
+                Some(place) => format!("The firmware crashed{} in {place}: {reason}.", times(seen.count)),
+                None => format!("The firmware crashed{}: {reason}.", times(seen.count)),
+            },
+            match facts.crashed_in {
+                Some(_) => "The recording holds the whole call chain.",
+                None => {
+                    "Decode the backtrace with the ELF file of this very build: `brickproof analyze --elf`, or give it to \
+                     `brickproof image add --elf` so that every run does."
+                }
+            },
             seen.evidence(),
         ));
     }

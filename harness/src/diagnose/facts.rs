@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use ota_server::event::ServerEvent;
 use url::Url;
 
-use crate::timeline::{Action, ConsoleLine, DeviceEvent, DeviceTime, RefusedBecause};
+use crate::timeline::{Action, ConsoleLine, DeviceEvent, DeviceTime, Frame, RefusedBecause};
 
 use super::attempt::{Attempt, Failure};
 use super::cause::Evidence;
 
+/// Functions in which aborts and failed assertions end.
+const ABORTS: [&str; 6] =
+    ["panic_abort", "esp_system_abort", "abort", "__assert_func", "_esp_error_check_failed", "rust_begin_unwind"];
 /// Recent lines kept, so that an event finds the text of its line.
 const RECENT: usize = 64;
 
@@ -49,6 +52,8 @@ pub(super) struct Facts {
     pub(super) success: Option<Evidence>,
     pub(super) exhausted: Option<Evidence>,
     pub(super) panics: BTreeMap<String, Seen>,
+    /// The function of the first crash that was decoded, with its place.
+    pub(super) crashed_in: Option<String>,
     pub(super) brownout: Option<Seen>,
     pub(super) resets: Option<Seen>,
     /// Resets in a row without a sign of normal operation between; the longest such row.
@@ -232,6 +237,15 @@ impl Facts {
             | ServerEvent::DnsQuestion { .. }
             | ServerEvent::UpstreamFailed { .. }
             | ServerEvent::PlanChanged { .. } => {}
+        }
+    }
+
+    /// A decoded crash.
+    pub(super) fn crash(&mut self, frames: &[Frame]) {
+        // What aborts and asserts stands in the library's own functions; where it was called from tells more.
+        let own = frames.iter().find(|f| f.function.as_deref().is_some_and(|name| !ABORTS.contains(&name)));
+        if self.crashed_in.is_none() {
+            self.crashed_in = own.or(frames.first()).map(ToString::to_string);
         }
     }
 

@@ -14,7 +14,7 @@ mod tried;
 
 use url::Url;
 
-use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime, Event, EventKind};
+use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime, Event, EventKind, RigEvent};
 
 pub(crate) use tried::names_port;
 
@@ -53,6 +53,7 @@ impl Diagnoser {
             EventKind::Device { line, event } => self.see_device(*line, event),
             EventKind::Server(server) => self.facts.server(event.seq, server),
             EventKind::Action(action) => self.facts.action(event.seq, action),
+            EventKind::Rig(RigEvent::Crash { frames, .. }) => self.facts.crash(frames),
             EventKind::Wait { .. } | EventKind::Rig(_) => {}
         }
     }

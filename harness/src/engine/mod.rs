@@ -13,6 +13,7 @@ use std::time::Duration;
 use crate::console::ConsoleReader;
 use crate::judge::{self, Facts, Matcher};
 use crate::scenario::model::{Scenario, Step, StepAction};
+use crate::symbols::CrashWatch;
 use crate::timeline::{Action, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
 
 /// A run of more events than this has run away.
@@ -49,7 +50,16 @@ async fn run_at_most(
     timeline: &mut Timeline<'_>,
     started: Action,
 ) {
-    let mut engine = Engine { max_events, scenario, facts, rig, reader, heard: Duration::ZERO, timeline };
+    let mut engine = Engine {
+        max_events,
+        scenario,
+        facts,
+        rig,
+        reader,
+        heard: Duration::ZERO,
+        crashes: CrashWatch::default(),
+        timeline,
+    };
     engine.timeline.record(engine.rig.now(), None, EventKind::Action(started));
     if let Err(stop) = engine.drive().await {
         match stop {
@@ -88,6 +98,7 @@ struct Engine<'e, 's> {
     reader: ConsoleReader,
     /// When the console last said something.
     heard: Duration,
+    crashes: CrashWatch,
     timeline: &'e mut Timeline<'s>,
 }
 
@@ -178,6 +189,10 @@ impl Engine<'_, '_> {
                     self.tell_line(at, read);
                 }
             }
+            Incoming::Gap { at, message } => {
+                self.take_unfinished();
+                self.timeline.record(at, None, EventKind::Rig(RigEvent::Note { message }));
+            }
             Incoming::Server { at, event } => {
                 self.timeline.record(at, None, EventKind::Server(event));
             }
@@ -197,7 +212,11 @@ impl Engine<'_, '_> {
     fn tell_line(&mut self, at: Duration, (line, device, events): crate::console::ReadLine) {
         let line = self.timeline.record(at, device, EventKind::Console(line));
         for event in events {
+            let crash = self.crashes.feed(line, &event);
             self.timeline.record(at, device, EventKind::Device { line, event });
+            if let Some(decoded) = crash.and_then(|crash| self.rig.decode(&crash)) {
+                self.tell_rig(decoded);
+            }
         }
     }
 

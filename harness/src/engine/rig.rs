@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use ota_server::event::ServerEvent;
 
 use crate::scenario::model::{Scenario, StepAction};
+use crate::symbols::Crash;
 use crate::timeline::{Action, RigEvent};
 
 /// The rig failed: no verdict on the firmware is possible.
@@ -34,6 +35,13 @@ pub enum Incoming {
         at: Duration,
         /// The bytes.
         bytes: Vec<u8>,
+    },
+    /// The console went away or came back: what comes next does not continue a line that came before.
+    Gap {
+        /// When.
+        at: Duration,
+        /// What happened.
+        message: String,
     },
     /// The server saw or did something.
     Server {
@@ -77,6 +85,12 @@ pub trait Rig {
     ///
     /// The board's port is gone, bytes got stuck.
     async fn next(&mut self) -> Result<Incoming, RigError>;
+
+    /// A crash decoded with the ELF files of the images, where there are any.
+    fn decode(&self, crash: &Crash) -> Option<RigEvent> {
+        let _ = crash;
+        None
+    }
 
     /// Ends the run: what the server still had to tell.
     async fn stop(&mut self) -> Vec<Incoming>;

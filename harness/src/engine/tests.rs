@@ -8,6 +8,8 @@ use crate::judge::judge;
 use crate::scenario::model::{
     Anchor, Count, Expectation, ExpectationKind, Images, Pattern, Source, Template, Wait, Window,
 };
+use crate::symbols::Crash;
+use crate::timeline::Frame;
 use crate::verdict::Status;
 
 /// A rig that plays a script: what comes when, on tokio's paused clock.
@@ -36,6 +38,9 @@ impl Rig for Scripted {
         let Some((at, _)) = self.script.front() else { return std::future::pending().await };
         tokio::time::sleep_until(self.start + Duration::from_millis(*at)).await;
         match self.script.pop_front() {
+            Some((_, Ok(line))) if line.starts_with("gap: ") => {
+                Ok(Incoming::Gap { at: self.now(), message: line.to_owned() })
+            }
             Some((_, Ok(line))) => {
                 // A line that ends with three dots is one that the device did not finish.
                 let text = line.strip_suffix("...").map_or_else(|| format!("{line}\r\n"), str::to_owned);
@@ -44,6 +49,12 @@ impl Rig for Scripted {
             Some((_, Err(why))) => Err(RigError(why.to_owned())),
             None => std::future::pending().await,
         }
+    }
+
+    fn decode(&self, crash: &Crash) -> Option<RigEvent> {
+        let frame = |address: &u64| Frame { address: *address, function: None, file: None, line: None };
+        let frames = crash.counters.iter().map(frame).collect();
+        Some(RigEvent::Crash { line: crash.line, frames, stack: vec![], why_not: None })
     }
 
     async fn stop(&mut self) -> Vec<Incoming> {
@@ -229,4 +240,40 @@ fn device_that_spins_is_ended_by_the_guard_and_fails() {
     assert_eq!(status, Status::Fail);
     let ended = |e: &&crate::timeline::Event| matches!(e.kind, EventKind::Rig(RigEvent::Runaway { device: true, .. }));
     assert!(events.iter().any(|e| ended(&e)) && events.len() < 110, "{}", events.len());
+}
+
+#[test]
+fn line_that_a_gap_cut_is_kept_and_not_continued() {
+    let script: Script<'_> =
+        &[(100, Ok("I (10) Ota: half...")), (200, Ok("gap: the port is gone")), (300, Ok("a line")), (400, Ok(VALID))];
+    let (_, events, _) = watch(&scenario(happens(1, None), 5), script);
+    let told: Vec<String> = events
+        .iter()
+        .filter(|event| matches!(event.kind, EventKind::Console(_) | EventKind::Rig(_)))
+        .filter_map(|event| crate::timeline::describe(event).map(|(_, words)| words))
+        .collect();
+    assert_eq!(told, ["I (10) Ota: half", "gap: the port is gone", "a line", VALID]);
+}
+
+#[test]
+fn crash_is_decoded_where_the_device_told_of_it() {
+    let script: Script<'_> = &[
+        (100, Ok("Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.")),
+        (110, Ok("Backtrace: 0x400d525d:0x3ffb46b0 0x400d316e:0x3ffb46e0")),
+        (120, Ok("ELF file SHA256: a511d501e")),
+        (400, Ok(VALID)),
+    ];
+    let (_, events, _) = watch(&scenario(happens(1, None), 5), script);
+    let crash = events.iter().find_map(|event| match &event.kind {
+        EventKind::Rig(RigEvent::Crash { line, frames, .. }) => Some((event.seq, *line, frames.len())),
+        _ => None,
+    });
+    let (seq, line, frames) = crash.expect("decoded");
+    assert_eq!(frames, 2);
+    let text = |seq: u64| events.iter().find(|event| event.seq == seq).and_then(crate::timeline::describe);
+    assert!(text(line).expect("the line").1.starts_with("Guru Meditation"), "the line that told of it");
+    assert!(
+        events.iter().position(|e| e.seq == seq)
+            < events.iter().position(|e| text(e.seq).is_some_and(|t| t.1 == VALID))
+    );
 }

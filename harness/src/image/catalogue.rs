@@ -208,6 +208,17 @@ impl Catalogue {
         })
     }
 
+    /// The ELF file of an image's build, where the catalogue has one.
+    #[must_use]
+    pub fn elf(&self, image: &Image) -> Option<PathBuf> {
+        let elf = image.entry.elf.as_ref()?;
+        let of = |layer: &&Layer| layer.entries.iter().any(|entry| entry.name == image.entry.name);
+        match &self.layers.iter().rev().find(of)?.place {
+            Place::Embedded => None,
+            Place::Folder(folder) => Some(folder.join(elf)),
+        }
+    }
+
     /// The file of an entry, checked against it. `name` is searched from the topmost layer down.
     pub(super) fn file(&self, name: &str) -> Result<Option<(Entry, Vec<u8>)>, ImageError> {
         for layer in self.layers.iter().rev() {

@@ -1,10 +1,13 @@
 //! Which images a run uses: those of the catalogue, with a defect in them where the run is about one.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use esp_image::chip::ChipId;
 
 use crate::image::{Catalogue, Image, ImageError};
 use crate::mutant::{self, Carrier, Mutant};
-use crate::scenario::model::{Images, Scenario};
+use crate::scenario::model::{Images, Scenario, StepAction};
 
 /// The images of a run.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +21,19 @@ pub struct RunImages<'r> {
 }
 
 impl RunImages<'_> {
+    /// ELF files of the images that may run in a scenario, where the catalogue has them.
+    #[must_use]
+    pub fn elves(&self, scenario: &Scenario) -> Vec<PathBuf> {
+        let offers = scenario.steps.iter().flat_map(|step| &step.actions).filter_map(|action| match action {
+            StepAction::Offer(version) => version.as_deref(),
+            _ => None,
+        });
+        let names = [Some(scenario.image.flash.as_str()), scenario.image.offer.as_deref()];
+        let names: BTreeSet<&str> = names.into_iter().flatten().chain(offers).collect();
+        let images = names.into_iter().filter_map(|name| self.catalogue.application(name, self.chip).ok());
+        images.filter_map(|image| self.catalogue.elf(&image)).collect()
+    }
+
     /// What is flashed.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ pub use images::RunImages;
 pub use interrupt::Interrupt;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,7 @@ use crate::console::MASK;
 use crate::engine::{Incoming, Rig, RigError};
 use crate::firmware_file::FirmwareFile;
 use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
+use crate::symbols::{self, Crash, Elf};
 use crate::timeline::{Action, RigEvent};
 
 /// Where the device's network is and what it is called there.
@@ -296,9 +298,15 @@ impl Rig for BoardRig<'_> {
             Some(Stamped { at, event }) = self.server_events.recv() => Ok(Incoming::Server { at, event }),
             heard = self.board.read_console(&mut buffer) => Ok(match heard? {
                 Heard::Bytes(n) => Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() },
-                Heard::Note(message) => Incoming::Rig { at: clock.now(), event: RigEvent::Note { message } },
+                Heard::Gap(message) => Incoming::Gap { at: clock.now(), message },
             }),
         }
+    }
+
+    fn decode(&self, crash: &Crash) -> Option<RigEvent> {
+        let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("a crash is not decoded: {why}")).ok();
+        let elves: Vec<Elf> = self.images.elves(self.scenario).into_iter().filter_map(open).collect();
+        symbols::decode(crash, &elves)
     }
 
     async fn stop(&mut self) -> Vec<Incoming> {

@@ -34,7 +34,7 @@ pub(super) enum Attached {
 ///
 /// See [`LeaseError`].
 pub(super) fn lease(
-    configs: &[RunConfig],
+    configs: &[&RunConfig],
     doing: &str,
     ended: &dyn Fn() -> Option<String>,
 ) -> Result<(usize, Option<Lease>), LeaseError> {

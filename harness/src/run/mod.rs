@@ -251,7 +251,7 @@ pub fn run_on_any(
     let workers = if boards.len() == 1 { first.jobs } else { boards.len() }.clamp(1, jobs.len().max(1));
     let dialect = crate::dialect::load(&first.firmware.dialect).map(Arc::new).map_err(|e| e.to_string());
     let (sender, receiver) = mpsc::channel();
-    let queue = worker::Queue::new(boards, scenarios, &jobs, &dialect, workers);
+    let queue = worker::Queue::new(boards, scenarios, &jobs, &dialect);
     std::thread::scope(|scope| {
         for _ in 0..workers {
             let (sender, queue) = (sender.clone(), &queue);

@@ -1,5 +1,6 @@
 //! Workers: each holds a board and takes one scenario after the other, until none is left.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,8 +21,10 @@ pub(super) struct Queue<'r> {
     dialect: &'r Result<Arc<Dialect>, String>,
     /// The first job that nobody took.
     next: AtomicUsize,
-    /// Workers that may still do jobs.
-    able: AtomicUsize,
+    /// Workers that do jobs.
+    holding: AtomicUsize,
+    /// Boards that turned out to be of no use.
+    spoiled: Mutex<BTreeSet<usize>>,
     results: Mutex<Vec<Option<ScenarioReport>>>,
     problems: Mutex<Vec<String>>,
 }
@@ -32,7 +35,6 @@ impl<'r> Queue<'r> {
         scenarios: &'r [Selected],
         jobs: &'r [(usize, u32)],
         dialect: &'r Result<Arc<Dialect>, String>,
-        workers: usize,
     ) -> Self {
         Self {
             boards,
@@ -40,7 +42,8 @@ impl<'r> Queue<'r> {
             jobs,
             dialect,
             next: AtomicUsize::new(0),
-            able: AtomicUsize::new(workers),
+            holding: AtomicUsize::new(0),
+            spoiled: Mutex::default(),
             results: Mutex::new(vec![None; jobs.len()]),
             problems: Mutex::default(),
         }
@@ -48,38 +51,73 @@ impl<'r> Queue<'r> {
 
     /// Holds a board, does jobs on it until none is left, and gives it back as it was.
     pub(super) fn work(&self, progress: &Sender<Progress>) {
-        // Held until the settings of an attached board are written back.
-        let (config, attached, _lease) = match self.hold() {
-            Ok((board, lease)) => {
-                let config = &self.boards[board];
-                (config, attached::prepare(config), lease)
+        let mut last = None;
+        loop {
+            let candidates = self.candidates();
+            if candidates.is_empty() {
+                // What no board can do is told for each scenario.
+                let (config, attached) =
+                    last.unwrap_or((&self.boards[0], Attached::Broken("there is no board".to_owned())));
+                return self.take_jobs(config, &attached, progress);
             }
-            // The others did all there was to do before a board was free for this one.
-            Err(LeaseError::Ended { .. }) if self.is_done() => return,
-            Err(why) => (&self.boards[0], Attached::Broken(why.to_string()), None),
-        };
-        if let Attached::Broken(why) = &attached
-            && self.can_be_spared()
-        {
-            let problem = format!("board {} was not used, others did its work: {why}", config.board_name());
-            self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+            let (config, attached, lease) = match self.hold(&candidates) {
+                Ok((board, lease)) => {
+                    let config = &self.boards[board];
+                    let attached = attached::prepare(config);
+                    if let Attached::Broken(why) = &attached {
+                        self.spoil(board, why);
+                        last = Some((config, attached));
+                        continue;
+                    }
+                    (config, attached, lease)
+                }
+                // The others did all there was to do before a board was free for this one.
+                Err(LeaseError::Ended { .. }) if self.is_done() => return,
+                Err(_) if self.holding.load(Ordering::Relaxed) > 0 => return,
+                Err(why) => (&self.boards[0], Attached::Broken(why.to_string()), None),
+            };
+            self.holding.fetch_add(1, Ordering::Relaxed);
+            self.take_jobs(config, &attached, progress);
+            if let Err(problem) = attached::finish(config, &attached) {
+                self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
+            }
+            self.holding.fetch_sub(1, Ordering::Relaxed);
+            // Held until the settings of an attached board are written back.
+            drop(lease);
             return;
         }
-        let shared = Shared { config, attached: &attached, dialect: self.dialect };
+    }
+
+    fn take_jobs(&self, config: &RunConfig, attached: &Attached, progress: &Sender<Progress>) {
+        let shared = Shared { config, attached, dialect: self.dialect };
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some((scenario, attempt)) = self.jobs.get(index) else { break };
+            let Some((scenario, attempt)) = self.jobs.get(index) else { return };
             let report = one::run(&shared, &self.scenarios[*scenario], *attempt, progress);
             self.results.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(report.clone());
             // The receiver lives as long as the workers.
             let _ = progress.send(Progress::Done(Box::new(report)));
         }
-        if let Err(problem) = attached::finish(config, &attached) {
+    }
+
+    /// The boards that may still be of use.
+    fn candidates(&self) -> Vec<usize> {
+        let spoiled = self.spoiled.lock().unwrap_or_else(PoisonError::into_inner);
+        (0..self.boards.len()).filter(|index| !spoiled.contains(index)).collect()
+    }
+
+    /// Takes a board out of this run. With others left that is a problem of its own; the last one is told with every
+    /// scenario.
+    fn spoil(&self, board: usize, why: &str) {
+        let mut spoiled = self.spoiled.lock().unwrap_or_else(PoisonError::into_inner);
+        spoiled.insert(board);
+        if spoiled.len() < self.boards.len() {
+            let problem = format!("board {} was not used, others did its work: {why}", self.boards[board].board_name());
             self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
         }
     }
 
-    fn hold(&self) -> Result<(usize, Option<Lease>), LeaseError> {
+    fn hold(&self, candidates: &[usize]) -> Result<(usize, Option<Lease>), LeaseError> {
         let doing = match self.scenarios {
             [one] => format!("scenario {}", one.name),
             all => format!("{} scenarios", all.len()),
@@ -92,18 +130,12 @@ impl<'r> Queue<'r> {
             Some(signal) => Some(signal.to_owned()),
             None => self.is_done().then(|| "the end of the run".to_owned()),
         };
-        attached::lease(self.boards, &doing, &ended)
+        let boards: Vec<&RunConfig> = candidates.iter().map(|index| &self.boards[*index]).collect();
+        attached::lease(&boards, &doing, &ended).map(|(taken, lease)| (candidates[taken], lease))
     }
 
     fn is_done(&self) -> bool {
         self.next.load(Ordering::Relaxed) >= self.jobs.len()
-    }
-
-    /// Whether this worker may leave its part to others. The last one may not: what nobody can do is told for each
-    /// scenario.
-    fn can_be_spared(&self) -> bool {
-        let spare = |able: usize| (able > 1).then(|| able - 1);
-        self.able.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spare).is_ok()
     }
 
     /// The reports in the order of the jobs, and what else went wrong.

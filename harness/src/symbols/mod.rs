@@ -9,26 +9,15 @@ use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
 use addr2line::fallible_iterator::FallibleIterator as _;
-use object::{Object as _, ObjectSection as _, SectionKind};
-use serde::{Deserialize, Serialize};
+use object::{Architecture, Object as _, ObjectSection as _, SectionKind};
 use sha2::{Digest, Sha256};
 
+use crate::timeline::Frame;
+
+/// Most return addresses of a stack that are told.
+const MAX_ON_STACK: usize = 24;
 /// Most functions inlined into one address that are told.
 const MAX_INLINED: usize = 16;
-
-/// A function at an address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Frame {
-    /// The address, as printed.
-    pub address: u64,
-    /// The function; of several at one address the innermost comes first, the others were inlined around it.
-    pub function: Option<String>,
-    /// Source file.
-    pub file: Option<String>,
-    /// Line in it.
-    pub line: Option<u32>,
-}
 
 /// An ELF file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,12 +53,19 @@ pub enum ElfError {
     },
 }
 
+/// A section of code.
+struct Code {
+    at: Range<u64>,
+    bytes: Vec<u8>,
+}
+
 /// An ELF file with its symbols.
 pub struct Elf {
     path: PathBuf,
     sha256: String,
     /// Where code is. Functions that the linker left out stay in the debug information, at address 0.
-    code: Vec<Range<u64>>,
+    code: Vec<Code>,
+    is_riscv: bool,
     loader: Loader,
 }
 
@@ -92,10 +88,14 @@ impl Elf {
         let code = file
             .sections()
             .filter(|section| section.kind() == SectionKind::Text)
-            .map(|section| section.address()..section.address().saturating_add(section.size()))
+            .map(|section| Code {
+                at: section.address()..section.address().saturating_add(section.size()),
+                bytes: section.data().unwrap_or_default().to_vec(),
+            })
             .collect();
+        let is_riscv = matches!(file.architecture(), Architecture::Riscv32 | Architecture::Riscv64);
         let loader = Loader::new(path).map_err(|e| parse(e.to_string()))?;
-        Ok(Self { path: path.to_owned(), sha256: hex::encode(Sha256::digest(&bytes)), code, loader })
+        Ok(Self { path: path.to_owned(), sha256: hex::encode(Sha256::digest(&bytes)), code, is_riscv, loader })
     }
 
     /// Compares with the digits that a device printed.
@@ -116,7 +116,7 @@ impl Elf {
     #[must_use]
     pub fn frames(&self, address: u64) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
-        if !self.code.iter().any(|code| code.contains(&address)) {
+        if !self.code.iter().any(|code| code.at.contains(&address)) {
             return vec![Frame { address, function: None, file: None, line: None }];
         }
         if let Ok(found) = self.loader.find_frames(address) {
@@ -145,6 +145,26 @@ impl Elf {
     }
 }
 
+impl Elf {
+    /// The functions that return addresses among the words of a stack lead to, innermost first. A word is taken for one
+    /// where the instruction before it is a call. Only RISC-V chips print their stack.
+    #[must_use]
+    pub fn on_stack(&self, words: &[u32]) -> Vec<Frame> {
+        if !self.is_riscv {
+            return Vec::new();
+        }
+        let returns = words.iter().map(|word| u64::from(*word)).filter(|word| self.follows_call(*word));
+        // Where a call returns to may belong to the next line, or even function: the call itself is what is told.
+        returns.take(MAX_ON_STACK).flat_map(|word| self.frames(word - 2)).collect()
+    }
+
+    fn follows_call(&self, address: u64) -> bool {
+        let Some(code) = self.code.iter().find(|code| code.at.contains(&address)) else { return false };
+        let offset = usize::try_from(address - code.at.start).unwrap_or(usize::MAX);
+        code.bytes.get(..offset).is_some_and(riscv::ends_with_call)
+    }
+}
+
 /// The program counters of a printed backtrace: `0x400d525d:0x3ffb46b0 0x400d316e:0x3ffb46e0` (Xtensa: each with its stack
 /// pointer), or addresses alone.
 #[must_use]
@@ -152,6 +172,11 @@ pub fn program_counters(backtrace: &str) -> Vec<u64> {
     let hex = |text: &str| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok();
     backtrace.split_whitespace().filter_map(|pair| hex(pair.split(':').next()?)).collect()
 }
+
+mod crash;
+mod riscv;
+
+pub use crash::{Crash, CrashWatch, STACK, add_stack, decode};
 
 #[cfg(test)]
 mod tests;

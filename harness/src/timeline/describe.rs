@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use ota_server::event::{Closed, ServerEvent};
 
-use super::{Action, Event, EventKind, RigEvent, WaitOutcome};
+use super::{Action, Event, EventKind, Frame, RigEvent, WaitOutcome};
 
 /// Whose event it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -140,8 +140,31 @@ fn rig(event: &RigEvent) -> String {
         RigEvent::ClockDrift { per_mille } => {
             format!("device clock and host clock drift apart by {}.{} %", per_mille / 10, (per_mille % 10).abs())
         }
+        RigEvent::Crash { frames, stack, why_not, .. } => crash(frames, stack, why_not.as_deref()),
         RigEvent::Note { message } => message.clone(),
     }
+}
+
+/// Frames told of a crash.
+const TOLD: usize = 8;
+
+fn crash(frames: &[Frame], stack: &[Frame], why_not: Option<&str>) -> String {
+    if let Some(why) = why_not {
+        return format!("the crash is not decoded: {why}");
+    }
+    let chain = |frames: &[Frame], between: &str| {
+        let told: Vec<String> = frames.iter().take(TOLD).map(ToString::to_string).collect();
+        let more = frames.len().saturating_sub(TOLD);
+        told.join(between) + &if more > 0 { format!(" and {more} more") } else { String::new() }
+    };
+    let mut text = match frames {
+        [] => "the device crashed".to_owned(),
+        frames => format!("the device crashed in {}", chain(frames, ", called by ")),
+    };
+    if !stack.is_empty() {
+        let _ = write!(text, "; on its stack: {}", chain(stack, ", "));
+    }
+    text
 }
 
 /// A run's time in words: `6.953 s`, `9 min 0 s`, `1 h 25 min`.

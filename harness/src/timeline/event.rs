@@ -5,7 +5,7 @@ use std::time::Duration;
 use ota_server::event::ServerEvent;
 use serde::{Deserialize, Serialize};
 
-use super::DeviceEvent;
+use super::{DeviceEvent, Frame};
 
 /// One event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -199,6 +199,19 @@ pub enum RigEvent {
     ClockDrift {
         /// Drift in per mille, positive when the device is fast.
         per_mille: i64,
+    },
+    /// A crash of the device, decoded with the ELF file of what crashed.
+    Crash {
+        /// Number of the console line that told of it.
+        line: u64,
+        /// Where it crashed, innermost first; of a chip that prints no backtrace the faulting function alone.
+        frames: Vec<Frame>,
+        /// Return addresses found on its stack, innermost first. Some may be left over from calls that had ended.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        stack: Vec<Frame>,
+        /// Why it could not be decoded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why_not: Option<String>,
     },
     /// The console was lost or came back, or anything else worth telling.
     Note {

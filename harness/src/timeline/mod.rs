@@ -5,9 +5,11 @@
 mod describe;
 mod device_event;
 mod event;
+mod frame;
 mod recorder;
 
 pub use describe::{Side, describe, time_words};
 pub use device_event::{DeviceEvent, RefusedBecause};
 pub use event::{Action, ConsoleLine, DeviceTime, Event, EventKind, RigEvent, WaitOutcome};
+pub use frame::Frame;
 pub use recorder::Timeline;
