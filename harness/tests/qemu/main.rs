@@ -28,6 +28,7 @@ fn main() -> ExitCode {
                 emulator_that_dies_at_its_start_is_exit_3_with_its_last_words,
                 emulator_that_dies_in_mid_run_is_exit_3_with_its_last_words,
                 order_that_is_refused_is_a_rig_error,
+                what_the_emulator_tells_by_itself_is_noted_and_changes_no_verdict,
                 killed_run_leaves_no_emulator,
                 terminated_run_ends_its_emulator,
                 image_for_the_virtual_board_alone_is_refused,
@@ -44,6 +45,7 @@ fn sound_firmware_updates_in_the_emulator_and_nothing_of_it_is_left() {
     let recording = bench.recording();
     assert!(recording.contains(r#""how":"file""#), "flashed as a file");
     assert!(recording.contains("http://10.0.2.2:"), "the device was told the emulator's address of this host");
+    assert!(recording.contains("ESP-ROM:esp32c3-api1-20210207"), "from the console's first line on");
     assert!(!recording.contains("the emulator tells"), "nothing of what was ordered is told");
     assert_eq!(bench.orders(), ["qmp_capabilities", "cont", "stop"], "run, and held at the end");
     bench.assert_nothing_left();
@@ -279,6 +281,13 @@ fn order_that_is_refused_is_a_rig_error() {
     assert_eq!(ran.status.code(), Some(3), "{}", words(&ran));
     assert!(words(&ran).contains("refused `system_reset`: it is stuck"), "{}", words(&ran));
     bench.assert_nothing_left();
+}
+
+fn what_the_emulator_tells_by_itself_is_noted_and_changes_no_verdict() {
+    let bench = Bench::new();
+    let ran = bench.with_vice(&bench.write("short.toml", SHORT), "tells");
+    assert_eq!(ran.status.code(), Some(0), "{}", words(&ran));
+    assert!(bench.recording().contains("the emulator tells WATCHDOG (reset)"));
 }
 
 /// A scenario that would last for minutes, with the emulator under way.

@@ -20,7 +20,7 @@ use virtual_esp32::{BootMode, Config, Flash, FlashBoot, Handle, NetworkMap, Virt
 use virtual_time::fd::AsyncDescriptor;
 use virtual_time::{InFlight, Mode};
 
-/// How it misbehaves, if so: see `Vice`.
+/// How it misbehaves, if so: no-machine, no-qmp, dies-at-start, dies, refuses-reset, tells.
 pub(crate) const VICE: &str = "STAND_IN_VICE";
 /// The file to which it adds what it was told, a line of JSON each.
 pub(crate) const LOG: &str = "STAND_IN_LOG";
@@ -339,6 +339,9 @@ impl Monitor<'_> {
                 self.state = State::Running;
                 self.handle.release(BootMode::Run).await.map_err(gone)?;
                 self.event("RESUME", None).await?;
+                if self.vice == "tells" {
+                    self.event("WATCHDOG", Some(json!({ "action": "reset" }))).await?;
+                }
             }
             ("stop", state) => {
                 self.handle.hold_in_reset().await.map_err(gone)?;
