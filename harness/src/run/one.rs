@@ -507,16 +507,20 @@ async fn on_board(
 mod tests {
     use super::*;
     use crate::board::commands::Commands;
+    use crate::board::qemu::QemuSettings;
     use crate::firmware_file;
     use crate::image::Catalogue;
 
     /// Why a built-in scenario is not run on a board of silicon.
     fn skipped(name: &str) -> Option<String> {
+        let id = PortId::Path("/dev/ttyUSB0".to_owned());
+        skipped_on(BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default() }, name)
+    }
+
+    fn skipped_on(board: BoardChoice, name: &str) -> Option<String> {
         let firmware = firmware_file::load(None).expect("firmware file");
         let catalogue = Catalogue::embedded().expect("catalogue");
         let virtual_boards = RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new());
-        let id = PortId::Path("/dev/ttyUSB0".to_owned());
-        let board = BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default() };
         let config = RunConfig { board, ..virtual_boards };
         let (_, text) = scenario::embedded::SCENARIOS.iter().find(|(known, _)| *known == name).expect(name);
         let values = config.firmware.values("1.5.9", Values::of_network("192.168.1.10", 8002));
@@ -535,5 +539,13 @@ mod tests {
         assert!(skipped("name-changes").expect("skipped").contains("name server"));
         assert!(skipped("wifi-drops-in-check").expect("skipped").contains("access point"));
         assert_eq!(skipped("healthy-update"), None);
+    }
+
+    #[test]
+    fn emulated_fuses_may_be_burnt_and_an_emulated_network_is_not_the_rigs() {
+        let skipped = |name| skipped_on(BoardChoice::Qemu(QemuSettings::default()), name);
+        assert_eq!(skipped("lower-security-version"), None);
+        assert!(skipped("name-changes").expect("skipped").contains("name server"));
+        assert!(skipped("wifi-drops-in-check").expect("skipped").contains("access point"));
     }
 }

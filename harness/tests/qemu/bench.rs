@@ -39,7 +39,8 @@ pub(crate) struct Bench {
     folder: tempfile::TempDir,
     /// Bound, and not listened on: connections to it are refused, and nobody else gets it.
     _reserved: OwnedFd,
-    port: u16,
+    /// Where its OTA server listens.
+    pub(crate) port: u16,
 }
 
 impl Bench {

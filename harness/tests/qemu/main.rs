@@ -29,6 +29,7 @@ fn main() -> ExitCode {
                 emulator_that_dies_in_mid_run_is_exit_3_with_its_last_words,
                 order_that_is_refused_is_a_rig_error,
                 what_the_emulator_tells_by_itself_is_noted_and_changes_no_verdict,
+                runs_on_one_port_take_turns,
                 killed_run_leaves_no_emulator,
                 terminated_run_ends_its_emulator,
                 image_for_the_virtual_board_alone_is_refused,
@@ -297,6 +298,20 @@ fn long_run(bench: &Bench) -> (std::process::Child, i32) {
     let pids = bench.pids();
     let [pid] = pids.as_slice() else { panic!("one emulator: {pids:?}") };
     (run, *pid)
+}
+
+fn runs_on_one_port_take_turns() {
+    let (first, mut second) = (Bench::new(), Bench::new());
+    let mut running = first.command(&first.write("short.toml", SHORT), &[]).spawn().expect("runs");
+    first.wait_for(&mut running, "app-started");
+    second.port = first.port;
+    let mut waiting = second.command(&second.write("short.toml", SHORT), &[]);
+    let waited = waiting.env("BRICKPROOF_LEASES", first.path("leases")).output().expect("runs");
+    let ran = running.wait_with_output().expect("ends");
+    assert_eq!(ran.status.code(), Some(0), "{}", words(&ran));
+    assert_eq!(waited.status.code(), Some(0), "{}", words(&waited));
+    assert!(words(&waited).contains(&format!("127.0.0.1:{}", first.port)), "{}", words(&waited));
+    assert!(words(&waited).contains("waiting for it"), "{}", words(&waited));
 }
 
 fn killed_run_leaves_no_emulator() {
