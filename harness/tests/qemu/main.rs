@@ -29,6 +29,7 @@ fn main() -> ExitCode {
                 emulator_that_dies_in_mid_run_is_exit_3_with_its_last_words,
                 order_that_is_refused_is_a_rig_error,
                 what_the_emulator_tells_by_itself_is_noted_and_changes_no_verdict,
+                all_that_was_printed_before_a_power_cut_is_heard_after_it,
                 runs_on_one_port_take_turns,
                 killed_run_leaves_no_emulator,
                 terminated_run_ends_its_emulator,
@@ -298,6 +299,35 @@ fn long_run(bench: &Bench) -> (std::process::Child, i32) {
     let pids = bench.pids();
     let [pid] = pids.as_slice() else { panic!("one emulator: {pids:?}") };
     (run, *pid)
+}
+
+fn all_that_was_printed_before_a_power_cut_is_heard_after_it() {
+    let bench = Bench::new();
+    let scenario = r#"
+summary = "a megabyte is printed while the machine is switched off"
+device-time = "10s"
+requires = ["power"]
+[image]
+flash = "1.6.0"
+[provision]
+ota-url = "http://{server.host}:1/xiaozhi/ota/"
+[[step]]
+name = "boots"
+until = { event = "app-started" }
+within = "1min"
+[[step]]
+name = "power fails"
+power-off = true
+until = { console = "the noise is over" }
+within = "1min"
+[[expect]]
+in-order = [{ action = "power-off" }, { console = "the noise is over" }]
+until-end = true
+"#;
+    let ran = bench.with_vice(&bench.write("flood.toml", scenario), "floods");
+    assert_eq!(ran.status.code(), Some(0), "{}", words(&ran));
+    assert_eq!(bench.recording().matches("noise on the line").count(), 1 << 16);
+    bench.assert_nothing_left();
 }
 
 fn runs_on_one_port_take_turns() {

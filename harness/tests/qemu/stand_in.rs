@@ -16,17 +16,22 @@ use esp_image::chip::ChipId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Mutex;
 use virtual_esp32::{BootMode, Config, Flash, FlashBoot, Handle, NetworkMap, VirtualEsp32};
 use virtual_time::fd::AsyncDescriptor;
 use virtual_time::{InFlight, Mode};
 
-/// How it misbehaves, if so: no-machine, no-qmp, dies-at-start, dies, refuses-reset, tells.
+/// How it misbehaves, if so: no-machine, no-qmp, dies-at-start, dies, refuses-reset, tells, floods.
 pub(crate) const VICE: &str = "STAND_IN_VICE";
 /// The file to which it adds what it was told, a line of JSON each.
 pub(crate) const LOG: &str = "STAND_IN_LOG";
 
 /// Its last words when it dies in the middle of a run.
 pub(crate) const LAST_WORDS: &str = "ERROR:../hw/ssi/esp32_spi.c:128: assertion failed";
+
+/// What ends a flood of console output.
+pub(crate) const FLOOD_ENDS: &[u8] = b"the noise is over\r\n";
 
 /// What a command line asks for.
 #[derive(Debug, Default)]
@@ -195,7 +200,7 @@ async fn run(machine: Machine, chip: ChipId, vice: &str) -> Result<(), String> {
         let path = machine.sockets.get(id).ok_or(format!("chardev {id} is missing"))?;
         UnixStream::connect(path).await.map_err(|e| format!("Failed to connect to '{}': {e}", path.display()))
     };
-    let (mut console, monitor) = (connect("console").await?, connect("monitor").await?);
+    let (console, monitor) = (connect("console").await?, connect("monitor").await?);
     if vice == "dies-at-start" {
         return Err("Unable to load the ROM".to_owned());
     }
@@ -207,16 +212,19 @@ async fn run(machine: Machine, chip: ChipId, vice: &str) -> Result<(), String> {
     handle.set_network(network(machine.host.ok_or("there is no network")?));
     let line = open(handle.port())?;
 
-    let mut monitor = Monitor { stream: BufReader::new(monitor), handle, state: State::Paused, vice };
+    let (mut typed, console) = console.into_split();
+    let console = Mutex::new(console);
+    let stream = BufReader::new(monitor);
+    let mut monitor = Monitor { stream, handle, state: State::Paused, vice, console: &console };
     let ended = tokio::select! {
         never = board.run() => match never {},
         ended = monitor.serve() => ended,
-        ended = wire(&line, &mut console, vice) => ended,
+        ended = wire(&line, &console, &mut typed, vice) => ended,
     };
     // What is still on its way to the console gets there: the chip is held, and prints no more.
     let mut buffer = [0; 4096];
     while let Ok(n) = line.try_read(&mut buffer) {
-        console.write_all(&buffer[..n]).await.map_err(|e| e.to_string())?;
+        console.lock().await.write_all(&buffer[..n]).await.map_err(|e| e.to_string())?;
     }
     ended
 }
@@ -239,7 +247,12 @@ fn open(port: &Path) -> Result<AsyncDescriptor, String> {
 }
 
 /// The chip's serial line, as the console's socket sees it.
-async fn wire(line: &AsyncDescriptor, console: &mut UnixStream, vice: &str) -> Result<(), String> {
+async fn wire(
+    line: &AsyncDescriptor,
+    console: &Mutex<OwnedWriteHalf>,
+    typing: &mut OwnedReadHalf,
+    vice: &str,
+) -> Result<(), String> {
     let words = |e: std::io::Error| e.to_string();
     let (mut printed, mut typed) = ([0; 4096], [0; 256]);
     let mut seen = Vec::new();
@@ -247,13 +260,13 @@ async fn wire(line: &AsyncDescriptor, console: &mut UnixStream, vice: &str) -> R
         tokio::select! {
             n = line.read(&mut printed) => {
                 let n = n.map_err(words)?;
-                console.write_all(&printed[..n]).await.map_err(words)?;
+                console.lock().await.write_all(&printed[..n]).await.map_err(words)?;
                 seen.extend_from_slice(&printed[..n]);
                 if vice == "dies" && String::from_utf8_lossy(&seen).contains("Loaded app from partition") {
                     return Err(LAST_WORDS.to_owned());
                 }
             }
-            n = console.read(&mut typed) => match n {
+            n = typing.read(&mut typed) => match n {
                 Ok(n) if n > 0 => line.write(&typed[..n]).await.map(drop).map_err(words)?,
                 // A console that nobody reads stops no emulator.
                 _ => std::future::pending().await,
@@ -277,6 +290,7 @@ struct Monitor<'v> {
     handle: Handle,
     state: State,
     vice: &'v str,
+    console: &'v Mutex<OwnedWriteHalf>,
 }
 
 impl Monitor<'_> {
@@ -344,6 +358,10 @@ impl Monitor<'_> {
                 }
             }
             ("stop", state) => {
+                if self.vice == "floods" {
+                    let noise = [b"noise on the line\r\n".repeat(1 << 16), FLOOD_ENDS.into()].concat();
+                    self.console.lock().await.write_all(&noise).await.map_err(|e| e.to_string())?;
+                }
                 self.handle.hold_in_reset().await.map_err(gone)?;
                 self.state = if state == State::Paused { State::Paused } else { State::Stopped };
                 self.event("STOP", None).await?;

@@ -61,6 +61,8 @@ pub enum Given {
 pub struct Emulator {
     process: Process,
     console: UnixStream,
+    /// What the console gave while an order was under way.
+    printed: Vec<u8>,
     monitor: Qmp<UnixStream>,
     /// The monitor has nothing more to tell.
     monitor_gone: bool,
@@ -96,7 +98,7 @@ impl Emulator {
         match connected {
             Ok((monitor, console)) => {
                 tracing::debug!("{} is QEMU {}", process.program, monitor.version());
-                Ok(Self { process, console, monitor, monitor_gone: false })
+                Ok(Self { process, console, printed: Vec::new(), monitor, monitor_gone: false })
             }
             Err(Some(QmpError::Malformed(why))) => Err(QemuError::NoQmp { program: process.program.clone(), why }),
             Err(Some(QmpError::Refused { order, why })) => {
@@ -113,7 +115,13 @@ impl Emulator {
     ///
     /// It refuses, does not answer, or has ended.
     pub async fn order(&mut self, order: &str, during: &'static str) -> Result<(), QemuError> {
-        match tokio::time::timeout(PATIENCE, self.monitor.execute(order)).await {
+        // A console that nobody reads would stop the emulator before it can obey.
+        let obeyed = tokio::select! {
+            biased;
+            obeyed = tokio::time::timeout(PATIENCE, self.monitor.execute(order)) => obeyed,
+            never = collect(&mut self.console, &mut self.printed) => match never {},
+        };
+        match obeyed {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(QmpError::Refused { order, why })) => {
                 Err(QemuError::Refused { program: self.process.program.clone(), order, why })
@@ -126,6 +134,12 @@ impl Emulator {
 
     /// Waits for the console or an event. Safe to drop: nothing is lost.
     pub async fn next(&mut self, buffer: &mut [u8]) -> Given {
+        if !self.printed.is_empty() {
+            let n = self.printed.len().min(buffer.len());
+            buffer[..n].copy_from_slice(&self.printed[..n]);
+            self.printed.drain(..n);
+            return Given::Console(n);
+        }
         loop {
             tokio::select! {
                 biased;
@@ -167,7 +181,7 @@ impl Emulator {
             Ok(()) | Err(QemuError::Died { .. }) => {}
             Err(why) => return Err(why),
         }
-        let mut rest = Vec::new();
+        let mut rest = std::mem::take(&mut self.printed);
         let read = async {
             let read = self.console.read_to_end(&mut rest).await;
             self.process.ended().await;
@@ -190,6 +204,13 @@ impl Emulator {
     pub async fn died(&mut self, during: &'static str) -> QemuError {
         self.process.died(during, None).await
     }
+}
+
+/// Reads a console for as long as it is polled. Safe to drop: nothing is lost.
+async fn collect(console: &mut UnixStream, printed: &mut Vec<u8>) -> std::convert::Infallible {
+    while console.read_buf(printed).await.is_ok_and(|n| n > 0) {}
+    // At its end, which the next reader meets, too.
+    std::future::pending().await
 }
 
 /// Waits for both connections and the greeting.
