@@ -39,7 +39,6 @@ pub const VIRTUAL_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 88, 200);
 
 /// Which board.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there is one for a whole run")]
 pub enum BoardChoice {
     /// One made for each scenario, in this process.
     Virtual,

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brickproof::image::{Catalogue, Entry, Kind, RunOn};
 use serde_json::Value;
@@ -158,7 +158,14 @@ impl Bench {
 
     /// Waits until an emulator is gone. The kernel kills it with whoever started it, but not at the same instant.
     pub(crate) fn wait_until_gone(&self, pid: i32) {
+        let begun = Instant::now();
         while is_there(pid) {
+            if begun.elapsed() > Duration::from_secs(60) {
+                let id = rustix::process::Pid::from_raw(pid).expect("pid");
+                // So that the test leaves nothing behind either.
+                let _ = rustix::process::kill_process(id, rustix::process::Signal::KILL);
+                panic!("emulator {pid} outlives the run that started it");
+            }
             std::thread::sleep(Duration::from_millis(5));
         }
     }
