@@ -144,11 +144,8 @@ impl Board for QemuBoard {
         self.rest.clear();
         let (flash, efuse, chip) = (self.flash(), self.efuse(), self.chip);
         let working = tokio::task::spawn_blocking(move || {
-            let fuses = std::fs::read(&efuse).map_err(|e| BoardError::FlashFile {
-                doing: "read the fuses beside it".to_owned(),
-                path: flash.display().to_string(),
-                why: e.to_string(),
-            })?;
+            let fuses = std::fs::read(&efuse);
+            let fuses = fuses.map_err(|e| QemuError::File { doing: "read", path: efuse, why: e.to_string() })?;
             let mut flash = FileFlash::open(&flash, chip, efuse::protection(chip, &fuses))?;
             work(&mut flash)
         });
