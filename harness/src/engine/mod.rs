@@ -5,8 +5,10 @@
 //! What this module must never know: how boards are reached, how faults are made, what verdicts follow.
 
 mod rig;
+mod talk;
 
 pub use rig::{Incoming, Rig, RigError};
+pub use talk::{Order, Talk};
 
 use std::time::Duration;
 
@@ -106,6 +108,9 @@ impl Engine<'_, '_> {
     async fn drive(&mut self) -> Result<(), Stop> {
         let actions = self.rig.start(self.scenario).await?;
         self.tell_actions(actions);
+        if let Some(talk) = self.rig.talk(&self.scenario.provision, true)? {
+            self.talk(&talk, 0).await?;
+        }
         for (index, step) in self.scenario.steps.iter().enumerate() {
             self.step(index, step).await?;
         }
@@ -120,6 +125,11 @@ impl Engine<'_, '_> {
             if let StepAction::Wait(time) = action {
                 let until = self.rig.now() + *time;
                 while self.take(until).await? {}
+            } else if let StepAction::Provision(keys) = action
+                && let Some(talk) = self.rig.talk(keys, false)?
+            {
+                let now = self.timeline.events().len() as u64;
+                self.talk(&talk, now).await?;
             } else {
                 let actions = self.rig.act(action).await?;
                 self.tell_actions(actions);

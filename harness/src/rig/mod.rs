@@ -3,10 +3,12 @@
 mod images;
 mod interrupt;
 pub mod preflight;
+mod talk;
 
 pub use images::RunImages;
 pub use interrupt::Interrupt;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,11 +25,12 @@ use crate::board::board::{Board, Heard, flash_session};
 use crate::board::flash::{FlashAccess, Region};
 use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::console::MASK;
-use crate::engine::{Incoming, Rig, RigError};
-use crate::firmware_file::FirmwareFile;
+use crate::engine::{Incoming, Order, Rig, RigError, Talk};
+use crate::firmware_file::{FirmwareFile, Provision};
 use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
 use crate::symbols::{self, Crash, Elf};
 use crate::timeline::{Action, RigEvent};
+use talk::Told;
 
 /// Where the device's network is and what it is called there.
 #[derive(Clone, Debug)]
@@ -73,7 +76,7 @@ impl BoardRig<'_> {
         RigError(error.to_string())
     }
 
-    fn items(&self, keys: &std::collections::BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
+    fn items(&self, keys: &BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
         keys.iter()
             .map(|(name, value)| {
                 let key = self.firmware.nvs_key(name).ok_or_else(|| {
@@ -198,8 +201,11 @@ impl Rig for BoardRig<'_> {
             .nvs()
             .ok_or_else(|| RigError(format!("the partition table of image `{}` has no NVS partition", app.name())))?;
         let regions = layout.regions;
-        let mut items = self.credentials.clone();
-        items.extend(self.items(&scenario.provision)?);
+        let mut items = Vec::new();
+        if self.firmware.provision == Provision::Nvs {
+            items.extend(self.credentials.iter().cloned());
+            items.extend(self.items(&scenario.provision)?);
+        }
         let keys = told_keys(&items);
         let what: Vec<_> = regions.iter().map(|r| r.label.clone()).collect();
         let chip = self.chip;
@@ -300,6 +306,34 @@ impl Rig for BoardRig<'_> {
                 Heard::Bytes(n) => Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() },
                 Heard::Gap(message) => Incoming::Gap { at: clock.now(), message },
             }),
+        }
+    }
+
+    fn talk(&self, keys: &BTreeMap<String, Template>, first: bool) -> Result<Option<Talk>, RigError> {
+        let plain = |value: &Template| Told { value: value.0.clone(), secret: false };
+        let mut told: BTreeMap<String, Told> = keys.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+        if first {
+            for (name, item) in ["wifi-ssid", "wifi-password"].into_iter().zip(&self.credentials) {
+                if let NvsValue::Text(value) = &item.value {
+                    told.insert(name.to_owned(), Told { value: value.clone(), secret: item.secret });
+                }
+            }
+        }
+        talk::talk(self.firmware, &told)
+    }
+
+    async fn order(&mut self, order: &Order) -> Result<Action, RigError> {
+        match order {
+            Order::Type { text, shown } => {
+                self.board.write_console(format!("{text}\r\n").as_bytes()).await?;
+                Ok(Action::ConsoleInput { text: shown.clone() })
+            }
+            Order::Post { url, content_type, body, shown } => {
+                let (to, kind, body) = (url.clone(), *content_type, body.clone());
+                let posting = tokio::task::spawn_blocking(move || talk::post(&to, kind, &body));
+                posting.await.map_err(Self::error)??;
+                Ok(Action::FormSent { url: url.clone(), fields: shown.clone() })
+            }
         }
     }
 

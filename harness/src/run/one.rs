@@ -28,6 +28,7 @@ use crate::board::virtual_reset::InProcess;
 use crate::console::ConsoleReader;
 use crate::dialect::Dialect;
 use crate::engine;
+use crate::firmware_file::Provision;
 use crate::image::{BootloaderCapability, ImageError, Layout};
 use crate::judge::{self, Facts};
 use crate::recording::{self, Footer, Header};
@@ -36,7 +37,7 @@ use crate::rig::{BoardRig, preflight};
 use crate::scenario::{
     self,
     model::Capability,
-    model::Scenario,
+    model::{Scenario, StepAction},
     values::{SERVER_NAME, TLS_PORT, Values},
 };
 use crate::timeline::{Action, Event, EventKind, Timeline, describe};
@@ -185,6 +186,10 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
             "it needs firmware built with {}, which only the reference firmware can be told by its image",
             scenario.image.flash_with.join(", ")
         ));
+    }
+    let provisions = scenario.steps.iter().flat_map(|s| &s.actions).any(|a| matches!(a, StepAction::Provision(_)));
+    if config.firmware.provision == Provision::None && (provisions || !scenario.provision.is_empty()) {
+        return Some(format!("firmware {} cannot be told its configuration (how = \"none\")", config.firmware.name));
     }
     if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
         return Some(format!("board {} does not ask the rig's name server for names", config.board_name()));
