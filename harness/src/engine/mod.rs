@@ -16,7 +16,7 @@ use crate::console::ConsoleReader;
 use crate::judge::{self, Facts, Matcher};
 use crate::scenario::model::{Scenario, Step, StepAction};
 use crate::symbols::CrashWatch;
-use crate::timeline::{Action, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
+use crate::timeline::{Action, DeviceEvent, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
 
 /// A run of more events than this has run away.
 const MAX_EVENTS: usize = 400_000;
@@ -247,6 +247,14 @@ impl Engine<'_, '_> {
             self.tell_rig(RigEvent::ClockDrift { per_mille });
         }
         self.timeline.record(at, None, EventKind::Action(Action::RunEnded));
+        let panicked = |e: &Event| matches!(e.kind, EventKind::Device { event: DeviceEvent::Panic { .. }, .. });
+        if self.timeline.events().iter().any(panicked) {
+            match self.rig.after_crash().await {
+                Ok(None) => {}
+                Ok(Some(message)) => self.tell_rig(RigEvent::Note { message }),
+                Err(why) => self.tell_rig(RigEvent::Note { message: format!("no core dump could be fetched: {why}") }),
+            }
+        }
         for event in self.rig.stop().await {
             self.tell(event);
         }

@@ -114,6 +114,15 @@ pub trait Rig {
         None
     }
 
+    /// Gathers what a device that crashed left behind, after the observation has ended; in words.
+    ///
+    /// # Errors
+    ///
+    /// It could not be gathered, which says nothing of the firmware.
+    async fn after_crash(&mut self) -> Result<Option<String>, RigError> {
+        Ok(None)
+    }
+
     /// Ends the run: what the server still had to tell.
     async fn stop(&mut self) -> Vec<Incoming>;
 }

@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use esp_image::chip::ChipId;
-use esp_image::partition::{self, PartitionTable};
+use esp_image::partition::{self, Partition, PartitionTable};
 use ota_server::plan::FaultRule;
 use ota_server::server::{Offer, OtaServer, Stamped};
 use tokio::sync::mpsc::UnboundedReceiver;
 use virtual_time::{InFlight, RunClock};
 
 use crate::board::board::{Board, Heard, flash_session};
+use crate::board::core_dump::{self, Fingerprint};
 use crate::board::flash::{FlashAccess, Region};
 use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::console::MASK;
@@ -67,6 +68,10 @@ pub struct BoardRig<'r> {
     pub interrupt: Interrupt,
     /// Seed of everything random.
     pub seed: u64,
+    /// The core dump partition, and what stood there before the run.
+    pub core_dump: Option<(Partition, Fingerprint)>,
+    /// Where files that belong to the recording are written: its path without the ending.
+    pub evidence: PathBuf,
     /// The flash of a virtual board, where it is restored from a snapshot in place of flashing it through its port.
     pub snapshot: Option<virtual_esp32::Flash>,
 }
@@ -201,6 +206,8 @@ impl Rig for BoardRig<'_> {
             .nvs()
             .ok_or_else(|| RigError(format!("the partition table of image `{}` has no NVS partition", app.name())))?;
         let regions = layout.regions;
+        self.core_dump = core_dump::partition(&layout.table).map(|partition| (partition, None));
+        let dump_partition = self.core_dump.map(|(partition, _)| partition);
         let mut items = Vec::new();
         if self.firmware.provision == Provision::Nvs {
             items.extend(self.credentials.iter().cloned());
@@ -229,15 +236,20 @@ impl Rig for BoardRig<'_> {
             actions.push(Action::Reset);
             return Ok(actions);
         }
-        let (written, means) = flash_session(&mut *self.board, move |session| {
+        let (written, means, dump) = flash_session(&mut *self.board, move |session| {
             session.fitting(chip)?;
+            let dump =
+                dump_partition.map(|partition| core_dump::fingerprint(session, &partition)).transpose()?.flatten();
             let mut regions = regions.clone();
             // A first flash: no configuration but the scenario's, whatever an earlier run left there.
             let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
             regions.push(nvs_region(session, nvs.offset, erased, &items)?);
-            Ok((session.write(&regions)?, session.means()))
+            Ok((session.write(&regions)?, session.means(), dump))
         })
         .await?;
+        if let Some((_, before)) = &mut self.core_dump {
+            *before = dump;
+        }
         actions.push(Action::Flashed {
             what: what.join(", "),
             written: written.written,
@@ -341,6 +353,21 @@ impl Rig for BoardRig<'_> {
         let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("a crash is not decoded: {why}")).ok();
         let elves: Vec<Elf> = self.images.elves(self.scenario).into_iter().filter_map(open).collect();
         symbols::decode(crash, &elves)
+    }
+
+    async fn after_crash(&mut self) -> Result<Option<String>, RigError> {
+        let Some((partition, before)) = self.core_dump else { return Ok(None) };
+        let fetched = flash_session(&mut *self.board, move |flash| core_dump::fetch(flash, &partition, before)).await?;
+        let Some(dump) = fetched else { return Ok(None) };
+        let path = self.evidence.with_extension("coredump.bin");
+        std::fs::write(&path, &dump)
+            .map_err(|e| RigError(format!("cannot keep the core dump as {}: {e}", path.display())))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(Some(format!(
+            "the device's core dump is kept beside the recording: {name} ({} bytes); `esp-coredump info_corefile \
+             --core-format raw --core {name} firmware.elf` reads it",
+            dump.len()
+        )))
     }
 
     async fn stop(&mut self) -> Vec<Incoming> {

@@ -98,8 +98,8 @@ pub(super) fn run(
     }
     let executed = match dialect {
         Ok(dialect) => {
-            let job = Job { config, selected, scenario: &scenario, values: &values, authority };
-            execute(&job, dialect, attempt, progress)
+            let job = Job { config, selected, scenario: &scenario, values: &values, authority, attempt };
+            execute(&job, dialect, progress)
         }
         Err(why) => Err(why.clone()),
     };
@@ -251,15 +251,20 @@ struct Job<'a> {
     scenario: &'a Scenario,
     values: &'a Values,
     authority: Option<Arc<Authority>>,
+    attempt: u32,
 }
 
-fn execute(
-    job: &Job<'_>,
-    dialect: &Arc<Dialect>,
-    attempt: u32,
-    progress: &Sender<Progress>,
-) -> Result<Executed, String> {
-    let Job { config, selected, scenario, values, .. } = *job;
+impl Job<'_> {
+    /// File name of the recording.
+    fn recording(&self) -> String {
+        let stem = file_stem(&self.scenario.name);
+        let attempt = if self.config.repeat > 1 { format!("-{}", self.attempt) } else { String::new() };
+        format!("{stem}{attempt}.jsonl")
+    }
+}
+
+fn execute(job: &Job<'_>, dialect: &Arc<Dialect>, progress: &Sender<Progress>) -> Result<Executed, String> {
+    let Job { config, selected, scenario, values, attempt, .. } = *job;
     let table = layout(config, scenario).map_err(|e| e.to_string())?.table;
     let facts = Facts {
         slots: table
@@ -286,8 +291,7 @@ fn execute(
         began_wall_ms: wall_ms(),
         warped: config.is_warped(),
     };
-    let stem = file_stem(&scenario.name);
-    let name = if config.repeat > 1 { format!("{stem}-{attempt}.jsonl") } else { format!("{stem}.jsonl") };
+    let name = job.recording();
     let path = config.folder.join(&name);
     let writer = recording::Writer::create(&path, &header).map_err(|e| e.to_string())?;
     let file = relative(&config.folder, &name);
@@ -449,6 +453,8 @@ async fn on_board(
         credentials: config.credentials.clone(),
         interrupt: config.interrupt.clone(),
         seed: config.seed,
+        core_dump: None,
+        evidence: config.folder.join(job.recording()),
         snapshot: None,
     };
     let started = Action::RunStarted {
