@@ -21,6 +21,7 @@ pub mod mutant;
 pub mod problem;
 pub mod recording;
 pub mod report;
+pub mod reset_reason;
 pub mod rig;
 pub mod run;
 pub mod safekeeping;

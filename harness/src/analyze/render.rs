@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::diagnose::Cause;
 use crate::esp_err;
+use crate::reset_reason::in_words;
 
 use super::Analysis;
 use super::law::Law;
@@ -72,7 +73,7 @@ fn happened(out: &mut String, summary: &Summary) {
             let slot = boot.slot_offset.map_or(String::new(), |offset| format!(", loaded from {offset:#x}"));
             let version = boot.version.as_ref().map_or(String::new(), |version| format!(", version {version}"));
             let download = if boot.download { ", download mode" } else { "" };
-            let _ = writeln!(out, "    line {:<5} {}{download}{slot}{version}", boot.line, boot.reason);
+            let _ = writeln!(out, "    line {:<5} {}{download}{slot}{version}", boot.line, in_words(&boot.reason));
         }
         more(out, usize::try_from(summary.resets).unwrap_or(usize::MAX));
     }

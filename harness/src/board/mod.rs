@@ -9,6 +9,7 @@
 pub mod board;
 pub mod commands;
 pub mod console_port;
+pub mod core_dump;
 pub mod file_flash;
 pub mod flash;
 pub mod flasher;

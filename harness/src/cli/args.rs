@@ -171,6 +171,9 @@ pub struct RunArgs {
     /// Prints no progress.
     #[arg(short, long)]
     pub quiet: bool,
+    /// For CI: no animation; annotations and a job summary where the job's system takes them (GitHub Actions).
+    #[arg(long)]
+    pub ci: bool,
 }
 
 /// Arguments of `matrix`.

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod boards;
+mod ci;
 mod files;
 mod image;
 mod init;

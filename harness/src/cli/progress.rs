@@ -21,8 +21,8 @@ pub(super) struct Shown {
 const EVERY: Duration = Duration::from_millis(80);
 
 impl Shown {
-    pub(super) fn new(quiet: bool, total: usize) -> Self {
-        Self { quiet, live: std::io::stderr().is_terminal(), last: None, done: 0, total }
+    pub(super) fn new(quiet: bool, ci: bool, total: usize) -> Self {
+        Self { quiet, live: !ci && std::io::stderr().is_terminal(), last: None, done: 0, total }
     }
 
     pub(super) fn show(&mut self, progress: Progress) {

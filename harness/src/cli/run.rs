@@ -9,7 +9,7 @@ use ota_server::units::HumanDuration;
 use sha2::{Digest, Sha256};
 
 use super::args::{LineArgs, RunArgs};
-use super::{judge::write_reports, out, progress};
+use super::{ci, judge::write_reports, out, progress};
 use crate::board::ports;
 use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
@@ -88,7 +88,12 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         config.folder.clone_from(&folder);
         config.interrupt = interrupt.clone();
     }
-    let mut shown = progress::Shown::new(args.quiet, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
+    let ci = args.ci.then(ci::Job::of_environment);
+    if let Some(job) = &ci {
+        out(&job.begin())?;
+    }
+    let mut shown =
+        progress::Shown::new(args.quiet, args.ci, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
     let report = run::run_on_any(&boards, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
     let page = write_reports(&report, &reports)?;
     for scenario in report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)) {
@@ -99,6 +104,10 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         out(&format!("problem: {problem}\n"))?;
     }
     out(&format!("report: {} (seed {})\n", page.display(), seed))?;
+    if let Some(job) = &ci {
+        out(&job.end(&report))?;
+        job.summarise(&report);
+    }
     Ok(if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 })
 }
 

@@ -5,8 +5,10 @@
 //! What this module must never know: how boards are reached, how faults are made, what verdicts follow.
 
 mod rig;
+mod talk;
 
 pub use rig::{Incoming, Rig, RigError};
+pub use talk::{Order, Talk};
 
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::console::ConsoleReader;
 use crate::judge::{self, Facts, Matcher};
 use crate::scenario::model::{Scenario, Step, StepAction};
 use crate::symbols::CrashWatch;
-use crate::timeline::{Action, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
+use crate::timeline::{Action, DeviceEvent, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
 
 /// A run of more events than this has run away.
 const MAX_EVENTS: usize = 400_000;
@@ -106,6 +108,9 @@ impl Engine<'_, '_> {
     async fn drive(&mut self) -> Result<(), Stop> {
         let actions = self.rig.start(self.scenario).await?;
         self.tell_actions(actions);
+        if let Some(talk) = self.rig.talk(&self.scenario.provision, true)? {
+            self.talk(&talk, 0).await?;
+        }
         for (index, step) in self.scenario.steps.iter().enumerate() {
             self.step(index, step).await?;
         }
@@ -120,6 +125,11 @@ impl Engine<'_, '_> {
             if let StepAction::Wait(time) = action {
                 let until = self.rig.now() + *time;
                 while self.take(until).await? {}
+            } else if let StepAction::Provision(keys) = action
+                && let Some(talk) = self.rig.talk(keys, false)?
+            {
+                let now = self.timeline.events().len() as u64;
+                self.talk(&talk, now).await?;
             } else {
                 let actions = self.rig.act(action).await?;
                 self.tell_actions(actions);
@@ -237,6 +247,14 @@ impl Engine<'_, '_> {
             self.tell_rig(RigEvent::ClockDrift { per_mille });
         }
         self.timeline.record(at, None, EventKind::Action(Action::RunEnded));
+        let panicked = |e: &Event| matches!(e.kind, EventKind::Device { event: DeviceEvent::Panic { .. }, .. });
+        if self.timeline.events().iter().any(panicked) {
+            match self.rig.after_crash().await {
+                Ok(None) => {}
+                Ok(Some(message)) => self.tell_rig(RigEvent::Note { message }),
+                Err(why) => self.tell_rig(RigEvent::Note { message: format!("no core dump could be fetched: {why}") }),
+            }
+        }
         for event in self.rig.stop().await {
             self.tell(event);
         }

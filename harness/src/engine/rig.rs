@@ -1,11 +1,13 @@
 //! What the engine asks of a rig: a board, an OTA server, and their events.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use ota_server::event::ServerEvent;
 
-use crate::scenario::model::{Scenario, StepAction};
+use super::{Order, Talk};
+use crate::scenario::model::{Scenario, StepAction, Template};
 use crate::symbols::Crash;
 use crate::timeline::{Action, RigEvent};
 
@@ -86,10 +88,39 @@ pub trait Rig {
     /// The board's port is gone, bytes got stuck.
     async fn next(&mut self) -> Result<Incoming, RigError>;
 
+    /// How the running device is told keys; `None` where they are written while it does not run. `first` tells it
+    /// everything that it must know before a scenario, else keys are changed.
+    ///
+    /// # Errors
+    ///
+    /// There is no way to tell it one of the keys.
+    fn talk(&self, keys: &BTreeMap<String, Template>, first: bool) -> Result<Option<Talk>, RigError> {
+        let _ = (keys, first);
+        Ok(None)
+    }
+
+    /// Tells the device something.
+    ///
+    /// # Errors
+    ///
+    /// The console or the page cannot be reached.
+    async fn order(&mut self, order: &Order) -> Result<Action, RigError> {
+        Err(RigError(format!("this rig cannot tell a device anything: {order:?}")))
+    }
+
     /// A crash decoded with the ELF files of the images, where there are any.
     fn decode(&self, crash: &Crash) -> Option<RigEvent> {
         let _ = crash;
         None
+    }
+
+    /// Gathers what a device that crashed left behind, after the observation has ended; in words.
+    ///
+    /// # Errors
+    ///
+    /// It could not be gathered, which says nothing of the firmware.
+    async fn after_crash(&mut self) -> Result<Option<String>, RigError> {
+        Ok(None)
     }
 
     /// Ends the run: what the server still had to tell.

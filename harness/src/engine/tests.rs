@@ -17,6 +17,9 @@ struct Scripted {
     start: tokio::time::Instant,
     script: VecDeque<(u64, Result<&'static str, &'static str>)>,
     acted: Vec<Duration>,
+    /// How it is told keys.
+    talk: Option<Talk>,
+    told: Vec<Order>,
 }
 
 #[async_trait(?Send)]
@@ -49,6 +52,15 @@ impl Rig for Scripted {
             Some((_, Err(why))) => Err(RigError(why.to_owned())),
             None => std::future::pending().await,
         }
+    }
+
+    fn talk(&self, _: &BTreeMap<String, Template>, _: bool) -> Result<Option<Talk>, RigError> {
+        Ok(self.talk.clone())
+    }
+
+    async fn order(&mut self, order: &Order) -> Result<Action, RigError> {
+        self.told.push(order.clone());
+        Ok(Action::ConsoleInput { text: "told".to_owned() })
     }
 
     fn decode(&self, crash: &Crash) -> Option<RigEvent> {
@@ -125,15 +137,27 @@ fn watch_at_most(
     scenario: &Scenario,
     script: Script<'_>,
 ) -> (Status, Vec<crate::timeline::Event>, Vec<Duration>) {
+    let (status, events, acted, _) = watch_talk(max_events, scenario, script, None);
+    (status, events, acted)
+}
+
+/// The same with a device that is told keys while it runs; and what it was told.
+fn watch_talk(
+    max_events: usize,
+    scenario: &Scenario,
+    script: Script<'_>,
+    talk: Option<Talk>,
+) -> (Status, Vec<crate::timeline::Event>, Vec<Duration>, Vec<Order>) {
     let in_flight = virtual_time::InFlight::new();
     virtual_time::run(virtual_time::Mode::Warped, &in_flight, async {
-        let mut rig =
-            Scripted { start: tokio::time::Instant::now(), script: script.iter().copied().collect(), acted: vec![] };
+        let start = tokio::time::Instant::now();
+        let script = script.iter().copied().collect();
+        let mut rig = Scripted { start, script, acted: vec![], talk, told: vec![] };
         let reader = ConsoleReader::new(Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect")));
         let mut timeline = Timeline::new(|| 0, |_| {});
         run_at_most(max_events, scenario, &facts(), &mut rig, reader, &mut timeline, Action::Reset).await;
         let verdict = judge(scenario, timeline.events(), &facts());
-        (verdict.status, timeline.into_events(), rig.acted)
+        (verdict.status, timeline.into_events(), rig.acted, rig.told)
     })
     .expect("runtime")
 }
@@ -276,4 +300,51 @@ fn crash_is_decoded_where_the_device_told_of_it() {
         events.iter().position(|e| e.seq == seq)
             < events.iter().position(|e| text(e.seq).is_some_and(|t| t.1 == VALID))
     );
+}
+
+fn console(expression: &str) -> Pattern {
+    Pattern::Console(regex::Regex::new(expression).expect("expression"))
+}
+
+fn set_url() -> Talk {
+    let order = Order::Type { text: "set url".to_owned(), shown: "set url".to_owned() };
+    let (ready, done) = (Some(console("^config>")), Some(console("^saved")));
+    Talk { ready, orders: vec![order], done, within: Duration::from_secs(30) }
+}
+
+#[test]
+fn running_device_is_told_its_keys_once_it_listens_and_the_steps_begin_when_it_has_understood() {
+    let script: Script<'_> = &[(1000, Ok("config> ")), (2000, Ok("saved")), (5000, Ok(VALID))];
+    let (status, events, _, told) = watch_talk(MAX_EVENTS, &scenario(happens(1, None), 60), script, Some(set_url()));
+    assert_eq!(status, Status::Pass);
+    assert_eq!(told.len(), 1);
+    let at = |wanted: &dyn Fn(&EventKind) -> bool| events.iter().find(|e| wanted(&e.kind)).expect("event").at();
+    let typed = at(&|kind| matches!(kind, EventKind::Action(Action::ConsoleInput { .. })));
+    let begun = at(&|kind| matches!(kind, EventKind::Action(Action::StepStarted { step: 0, .. })));
+    assert_eq!((typed, begun), (Duration::from_secs(1), Duration::from_secs(2)));
+}
+
+#[test]
+fn device_that_cannot_be_told_is_no_verdict_on_its_firmware() {
+    for (script, words) in [
+        (&[(5000, Ok(VALID))][..], "says that it can be provisioned"),
+        (&[(1000, Ok("config> ")), (5000, Ok(VALID))][..], "confirms what it was told"),
+    ] {
+        let (status, events, _, _) = watch_talk(MAX_EVENTS, &scenario(happens(1, None), 60), script, Some(set_url()));
+        assert_eq!(status, Status::Error);
+        let error = events.iter().find_map(|event| match &event.kind {
+            EventKind::Rig(RigEvent::Error { message }) => Some(message.as_str()),
+            _ => None,
+        });
+        assert!(error.is_some_and(|error| error.contains(words)), "{error:?}");
+    }
+}
+
+#[test]
+fn key_that_is_provisioned_in_a_step_is_told_too() {
+    let mut asks = scenario(happens(1, None), 60);
+    asks.steps[1].actions = vec![StepAction::Provision(BTreeMap::new())];
+    let plain = Talk { ready: None, done: None, ..set_url() };
+    let (_, _, acted, told) = watch_talk(MAX_EVENTS, &asks, &[(2000, Ok(VALID))], Some(plain));
+    assert_eq!((told.len(), acted), (2, vec![]), "before the steps, and in one: nothing is written to flash");
 }

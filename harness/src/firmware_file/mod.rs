@@ -1,5 +1,9 @@
 //! The firmware file: what the harness must know of one firmware, so that scenarios hold for another.
 
+mod provision;
+
+pub use provision::{Encoding, Provision, Signs, command};
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -68,6 +72,9 @@ pub struct FirmwareFile {
     /// `BRICKPROOF_WIFI_PASSWORD`. Left out where the firmware has them built in.
     #[serde(default)]
     pub wifi: Option<WifiKeys>,
+    /// How it is told what scenarios provision; in NVS unless given.
+    #[serde(default)]
+    pub provision: Provision,
     /// What differs from a version on, oldest first.
     #[serde(default)]
     pub version: Vec<VersionPart>,
@@ -90,6 +97,10 @@ pub fn parse(path: &str, text: &str) -> Result<FirmwareFile, FileErrors> {
             return problems.finish(None);
         }
     };
+    for (fault, why) in file.provision.problems() {
+        let at = text.find(&fault).unwrap_or(0);
+        problems.add(at..(at + fault.len()).min(text.len()), why, None);
+    }
     let laws = std::iter::once(&file.delay).chain(file.version.iter().filter_map(|v| v.delay.as_ref()));
     for law in laws {
         if let Err(message) = delay_law(law) {
@@ -171,6 +182,26 @@ mod tests {
         assert_eq!(delay("1.5.9"), "60s");
         assert_eq!(delay("1.6.0"), "10s doubling");
         assert_eq!(delay("1.10"), "10s doubling");
+    }
+
+    #[test]
+    fn ways_of_provisioning_are_checked_at_their_place() {
+        let with = |table: &str| parse("f.toml", &format!("{EMBEDDED}\n[provision]\n{table}"));
+        let console = with("how = \"console\"\ncommands = { ota-url = \"set url {value}\" }\nready = \"> $\"\n");
+        assert!(matches!(console.expect("good").provision, Provision::Console { .. }));
+        assert_eq!(with("how = \"none\"\n").expect("good").provision, Provision::None);
+        let form = "how = \"form\"\nfields = { ota-url = \"ota_url\" }\nencoding = \"json\"\n";
+        with(&format!("{form}url = \"http://192.168.4.1/advanced/submit\"\n")).expect("good");
+        for (table, words) in [
+            ("how = \"console\"\ncommands = { ota-url = \"set url\" }\n".to_owned(), "does not hold {value}"),
+            ("how = \"console\"\ncommands = {}\nready = \"(\"\n".to_owned(), "no regular expression"),
+            (format!("{form}url = \"https://192.168.4.1/\"\n"), "http://HOST/PATH"),
+            (format!("{form}url = \"there\"\n"), "no URL"),
+            ("how = \"telepathy\"\n".to_owned(), "unknown variant"),
+        ] {
+            let errors = with(&table).expect_err(&table);
+            assert!(errors.problems[0].message.contains(words), "{table}: {}", errors.problems[0]);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One expectation against the timeline.
 
+use crate::reset_reason::in_words;
 use crate::scenario::model::{Count, Expectation, ExpectationKind, Pattern, Scenario};
 use crate::timeline::{Action, DeviceEvent, Event, EventKind};
 use crate::verdict::Status;
@@ -232,7 +233,11 @@ fn still_runs(events: &[Event], scenario: &Scenario, window: Resolved, observed:
             }
             EventKind::Device { event: DeviceEvent::Reset { reason, .. }, .. } => {
                 if !explained && window.contains(event) {
-                    return Found::Decided(false, format!("it was reset by itself: {reason}"), vec![event.seq]);
+                    return Found::Decided(
+                        false,
+                        format!("it was reset by itself: {}", in_words(reason)),
+                        vec![event.seq],
+                    );
                 }
                 explained = false;
             }

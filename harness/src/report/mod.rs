@@ -2,9 +2,11 @@
 //!
 //! What this module must never know: boards, servers, how anything was run.
 
+pub mod github;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod markdown;
 pub mod model;
 pub mod repeats;
 pub mod terminal;

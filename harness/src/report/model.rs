@@ -65,6 +65,21 @@ pub struct ScenarioReport {
 }
 
 #[cfg(test)]
+impl Report {
+    /// An empty one: what the tests of reports begin with.
+    pub(crate) fn example() -> Self {
+        Self {
+            format: FORMAT,
+            made_by: "brickproof 0.1.0".to_owned(),
+            began: "2026-11-23T17:00:00Z".to_owned(),
+            wall_ms: 1000,
+            scenarios: vec![],
+            problems: vec![],
+        }
+    }
+}
+
+#[cfg(test)]
 impl ScenarioReport {
     /// A minute on the virtual board, with nothing to tell: what the tests of reports begin with.
     pub(crate) fn example(name: &str, attempt: u32, status: Status) -> Self {

@@ -3,31 +3,35 @@
 mod images;
 mod interrupt;
 pub mod preflight;
+mod talk;
 
 pub use images::RunImages;
 pub use interrupt::Interrupt;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use esp_image::chip::ChipId;
-use esp_image::partition::{self, PartitionTable};
+use esp_image::partition::{self, Partition, PartitionTable};
 use ota_server::plan::FaultRule;
 use ota_server::server::{Offer, OtaServer, Stamped};
 use tokio::sync::mpsc::UnboundedReceiver;
 use virtual_time::{InFlight, RunClock};
 
 use crate::board::board::{Board, Heard, flash_session};
+use crate::board::core_dump::{self, Fingerprint};
 use crate::board::flash::{FlashAccess, Region};
 use crate::board::nvs::{self, NvsItem, NvsValue};
 use crate::console::MASK;
-use crate::engine::{Incoming, Rig, RigError};
-use crate::firmware_file::FirmwareFile;
+use crate::engine::{Incoming, Order, Rig, RigError, Talk};
+use crate::firmware_file::{FirmwareFile, Provision};
 use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
 use crate::symbols::{self, Crash, Elf};
 use crate::timeline::{Action, RigEvent};
+use talk::Told;
 
 /// Where the device's network is and what it is called there.
 #[derive(Clone, Debug)]
@@ -64,6 +68,10 @@ pub struct BoardRig<'r> {
     pub interrupt: Interrupt,
     /// Seed of everything random.
     pub seed: u64,
+    /// The core dump partition, and what stood there before the run.
+    pub core_dump: Option<(Partition, Fingerprint)>,
+    /// Where files that belong to the recording are written: its path without the ending.
+    pub evidence: PathBuf,
     /// The flash of a virtual board, where it is restored from a snapshot in place of flashing it through its port.
     pub snapshot: Option<virtual_esp32::Flash>,
 }
@@ -73,7 +81,7 @@ impl BoardRig<'_> {
         RigError(error.to_string())
     }
 
-    fn items(&self, keys: &std::collections::BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
+    fn items(&self, keys: &BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
         keys.iter()
             .map(|(name, value)| {
                 let key = self.firmware.nvs_key(name).ok_or_else(|| {
@@ -198,8 +206,13 @@ impl Rig for BoardRig<'_> {
             .nvs()
             .ok_or_else(|| RigError(format!("the partition table of image `{}` has no NVS partition", app.name())))?;
         let regions = layout.regions;
-        let mut items = self.credentials.clone();
-        items.extend(self.items(&scenario.provision)?);
+        self.core_dump = core_dump::partition(&layout.table).map(|partition| (partition, None));
+        let dump_partition = self.core_dump.map(|(partition, _)| partition);
+        let mut items = Vec::new();
+        if self.firmware.provision == Provision::Nvs {
+            items.extend(self.credentials.iter().cloned());
+            items.extend(self.items(&scenario.provision)?);
+        }
         let keys = told_keys(&items);
         let what: Vec<_> = regions.iter().map(|r| r.label.clone()).collect();
         let chip = self.chip;
@@ -223,15 +236,20 @@ impl Rig for BoardRig<'_> {
             actions.push(Action::Reset);
             return Ok(actions);
         }
-        let (written, means) = flash_session(&mut *self.board, move |session| {
+        let (written, means, dump) = flash_session(&mut *self.board, move |session| {
             session.fitting(chip)?;
+            let dump =
+                dump_partition.map(|partition| core_dump::fingerprint(session, &partition)).transpose()?.flatten();
             let mut regions = regions.clone();
             // A first flash: no configuration but the scenario's, whatever an earlier run left there.
             let erased = vec![0xff; usize::try_from(nvs.size).unwrap_or(0)];
             regions.push(nvs_region(session, nvs.offset, erased, &items)?);
-            Ok((session.write(&regions)?, session.means()))
+            Ok((session.write(&regions)?, session.means(), dump))
         })
         .await?;
+        if let Some((_, before)) = &mut self.core_dump {
+            *before = dump;
+        }
         actions.push(Action::Flashed {
             what: what.join(", "),
             written: written.written,
@@ -304,10 +322,53 @@ impl Rig for BoardRig<'_> {
         }
     }
 
+    fn talk(&self, keys: &BTreeMap<String, Template>, first: bool) -> Result<Option<Talk>, RigError> {
+        let plain = |value: &Template| Told { value: value.0.clone(), secret: false };
+        let mut told: BTreeMap<String, Told> = keys.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+        if first {
+            for (name, item) in ["wifi-ssid", "wifi-password"].into_iter().zip(&self.credentials) {
+                if let NvsValue::Text(value) = &item.value {
+                    told.insert(name.to_owned(), Told { value: value.clone(), secret: item.secret });
+                }
+            }
+        }
+        talk::talk(self.firmware, &told)
+    }
+
+    async fn order(&mut self, order: &Order) -> Result<Action, RigError> {
+        match order {
+            Order::Type { text, shown } => {
+                self.board.write_console(format!("{text}\r\n").as_bytes()).await?;
+                Ok(Action::ConsoleInput { text: shown.clone() })
+            }
+            Order::Post { url, content_type, body, shown } => {
+                let (to, kind, body) = (url.clone(), *content_type, body.clone());
+                let posting = tokio::task::spawn_blocking(move || talk::post(&to, kind, &body));
+                posting.await.map_err(Self::error)??;
+                Ok(Action::FormSent { url: url.clone(), fields: shown.clone() })
+            }
+        }
+    }
+
     fn decode(&self, crash: &Crash) -> Option<RigEvent> {
         let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("a crash is not decoded: {why}")).ok();
         let elves: Vec<Elf> = self.images.elves(self.scenario).into_iter().filter_map(open).collect();
         symbols::decode(crash, &elves)
+    }
+
+    async fn after_crash(&mut self) -> Result<Option<String>, RigError> {
+        let Some((partition, before)) = self.core_dump else { return Ok(None) };
+        let fetched = flash_session(&mut *self.board, move |flash| core_dump::fetch(flash, &partition, before)).await?;
+        let Some(dump) = fetched else { return Ok(None) };
+        let path = self.evidence.with_extension("coredump.bin");
+        std::fs::write(&path, &dump)
+            .map_err(|e| RigError(format!("cannot keep the core dump as {}: {e}", path.display())))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        Ok(Some(format!(
+            "the device's core dump is kept beside the recording: {name} ({} bytes); `esp-coredump info_corefile \
+             --core-format raw --core {name} firmware.elf` reads it",
+            dump.len()
+        )))
     }
 
     async fn stop(&mut self) -> Vec<Incoming> {

@@ -4,7 +4,7 @@ use super::{BoardChoice, RunConfig, Selected};
 use crate::board::flasher::FlashOptions;
 use crate::board::nvs::{NvsItem, NvsValue};
 use crate::board::qemu::QemuError;
-use crate::firmware_file::{FirmwareFile, NvsKey};
+use crate::firmware_file::{FirmwareFile, NvsKey, Provision};
 use crate::image::{ImageError, RunOn};
 use crate::scenario::{self, values::Values};
 use crate::settings::Chosen;
@@ -135,6 +135,9 @@ fn credentials(
     names: [String; 2],
     variable: &impl Fn(&str) -> Option<String>,
 ) -> Result<Vec<NvsItem>, ConfigureError> {
+    if firmware.provision == Provision::None {
+        return Ok(Vec::new());
+    }
     let given = [&names[0], &names[1]].map(|name| variable(name).filter(|value| !value.is_empty()));
     match (&firmware.wifi, given) {
         (Some(keys), [Some(ssid), password]) => {

@@ -29,6 +29,7 @@ use crate::board::virtual_reset::InProcess;
 use crate::console::ConsoleReader;
 use crate::dialect::Dialect;
 use crate::engine;
+use crate::firmware_file::Provision;
 use crate::image::{BootloaderCapability, ImageError, Layout};
 use crate::judge::{self, Facts};
 use crate::recording::{self, Footer, Header};
@@ -98,8 +99,8 @@ pub(super) fn run(
     }
     let executed = match dialect {
         Ok(dialect) => {
-            let job = Job { config, selected, scenario: &scenario, values: &values, authority };
-            execute(&job, dialect, attempt, progress)
+            let job = Job { config, selected, scenario: &scenario, values: &values, authority, attempt };
+            execute(&job, dialect, progress)
         }
         Err(why) => Err(why.clone()),
     };
@@ -195,6 +196,15 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
             scenario.image.flash_with.join(", ")
         ));
     }
+    let provisions = scenario.steps.iter().flat_map(|s| &s.actions).any(|a| matches!(a, StepAction::Provision(_)));
+    if config.firmware.provision == Provision::None && (provisions || !scenario.provision.is_empty()) {
+        return Some(format!("firmware {} cannot be told its configuration (how = \"none\")", config.firmware.name));
+    }
+    if matches!((&config.firmware.provision, &config.board), (Provision::Form { .. }, BoardChoice::Qemu(_))) {
+        return Some(
+            "it is told by a page on the device's own access point, and an emulated board has no Wi-Fi".to_owned(),
+        );
+    }
     if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
         return Some(format!("board {} does not ask the rig's name server for names", config.board_name()));
     }
@@ -255,15 +265,20 @@ struct Job<'a> {
     scenario: &'a Scenario,
     values: &'a Values,
     authority: Option<Arc<Authority>>,
+    attempt: u32,
 }
 
-fn execute(
-    job: &Job<'_>,
-    dialect: &Arc<Dialect>,
-    attempt: u32,
-    progress: &Sender<Progress>,
-) -> Result<Executed, String> {
-    let Job { config, selected, scenario, values, .. } = *job;
+impl Job<'_> {
+    /// File name of the recording.
+    fn recording(&self) -> String {
+        let stem = file_stem(&self.scenario.name);
+        let attempt = if self.config.repeat > 1 { format!("-{}", self.attempt) } else { String::new() };
+        format!("{stem}{attempt}.jsonl")
+    }
+}
+
+fn execute(job: &Job<'_>, dialect: &Arc<Dialect>, progress: &Sender<Progress>) -> Result<Executed, String> {
+    let Job { config, selected, scenario, values, attempt, .. } = *job;
     let table = layout(config, scenario).map_err(|e| e.to_string())?.table;
     let facts = Facts {
         slots: table
@@ -290,8 +305,7 @@ fn execute(
         began_wall_ms: wall_ms(),
         warped: config.is_warped(),
     };
-    let stem = file_stem(&scenario.name);
-    let name = if config.repeat > 1 { format!("{stem}-{attempt}.jsonl") } else { format!("{stem}.jsonl") };
+    let name = job.recording();
     let path = config.folder.join(&name);
     let writer = recording::Writer::create(&path, &header).map_err(|e| e.to_string())?;
     let file = relative(&config.folder, &name);
@@ -453,6 +467,8 @@ async fn on_board(
         credentials: config.credentials.clone(),
         interrupt: config.interrupt.clone(),
         seed: config.seed,
+        core_dump: None,
+        evidence: config.folder.join(job.recording()),
         snapshot: None,
     };
     let started = Action::RunStarted {

@@ -128,6 +128,7 @@ fn harness(action: &Action) -> String {
         Action::FaultsSet { faults } => format!("set faults: {}", faults.join(", ")),
         Action::Offered { version: Some(version) } => format!("offers version {version}"),
         Action::Offered { version: None } => "offers no update".to_owned(),
+        Action::FormSent { url, fields } => format!("sent {fields} to the device's page at {url}"),
         Action::ConsoleInput { text } => format!("typed {text:?} on the console"),
     }
 }

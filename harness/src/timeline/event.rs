@@ -172,6 +172,13 @@ pub enum Action {
         /// Version offered.
         version: Option<String>,
     },
+    /// A form was sent to the device's configuration page.
+    FormSent {
+        /// Where to.
+        url: String,
+        /// Names of its fields.
+        fields: String,
+    },
     /// Bytes were written to the device's console input.
     ConsoleInput {
         /// The text.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
                 order_that_is_refused_is_a_rig_error,
                 what_the_emulator_tells_by_itself_is_noted_and_changes_no_verdict,
                 all_that_was_printed_before_a_power_cut_is_heard_after_it,
+                what_is_typed_reaches_the_console,
                 runs_on_one_port_take_turns,
                 killed_run_leaves_no_emulator,
                 terminated_run_ends_its_emulator,
@@ -332,6 +333,33 @@ until-end = true
     assert_eq!(ran.status.code(), Some(0), "{}", words(&ran));
     assert_eq!(bench.recording().matches("noise on the line").count(), 1 << 16);
     bench.assert_nothing_left();
+}
+
+fn what_is_typed_reaches_the_console() {
+    let bench = Bench::new();
+    let known =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios/firmware/xiaozhi.toml"));
+    let known = known.expect("the reference firmware's file");
+    let provision = "how = \"console\"\ncommands = { ota-url = \"set url {value}\" }\nready = \"Loaded app\"\n";
+    let firmware = bench.write("firmware.toml", &format!("{known}\n[provision]\n{provision}"));
+    let scenario = r#"
+summary = "the device is told its URL on its console, which echoes"
+device-time = "10s"
+[image]
+flash = "1.6.0"
+[provision]
+ota-url = "{server.url}"
+[[step]]
+name = "told"
+until = { console = "set url http://10.0.2.2:" }
+within = "1min"
+[[expect]]
+in-order = [{ console = "Loaded app" }, { console = "set url http://10.0.2.2:" }]
+until-end = true
+"#;
+    let mut command = bench.command(&bench.write("told.toml", scenario), &["--firmware", &firmware]);
+    let ran = command.env(stand_in::VICE, "echoes").output().expect("runs");
+    assert_eq!(ran.status.code(), Some(0), "{}", words(&ran));
 }
 
 fn runs_on_one_port_take_turns() {

@@ -22,7 +22,7 @@ use virtual_esp32::{BootMode, Config, Flash, FlashBoot, Handle, NetworkMap, Virt
 use virtual_time::fd::AsyncDescriptor;
 use virtual_time::{InFlight, Mode};
 
-/// How it misbehaves, if so: no-machine, no-qmp, dies-at-start, dies, refuses-reset, tells, floods.
+/// How it misbehaves, if so: no-machine, no-qmp, dies-at-start, dies, refuses-reset, tells, floods, echoes.
 pub(crate) const VICE: &str = "STAND_IN_VICE";
 /// The file to which it adds what it was told, a line of JSON each.
 pub(crate) const LOG: &str = "STAND_IN_LOG";
@@ -267,6 +267,7 @@ async fn wire(
                 }
             }
             n = typing.read(&mut typed) => match n {
+                Ok(n) if n > 0 && vice == "echoes" => console.lock().await.write_all(&typed[..n]).await.map_err(words)?,
                 Ok(n) if n > 0 => line.write(&typed[..n]).await.map(drop).map_err(words)?,
                 // A console that nobody reads stops no emulator.
                 _ => std::future::pending().await,
