@@ -18,6 +18,7 @@ pub mod nvs;
 pub mod port;
 pub mod ports;
 pub mod reset;
+pub mod rfc2217;
 pub mod serial;
 pub mod settings;
 pub mod virtual_reset;
