@@ -23,6 +23,13 @@ if ! cmp -s requirements-test.txt "$tools/installed.txt"; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check -r requirements-test.txt
     cp requirements-test.txt "$tools/installed.txt"
 fi
+if [ ! -x "$tools/bin/ser2net" ]; then
+    if ! command -v ser2net >/dev/null && [ ! -x /usr/sbin/ser2net ]; then
+        as_root apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends ser2net
+    fi
+    ln -sf "$(command -v ser2net || echo /usr/sbin/ser2net)" "$tools/bin/ser2net"
+fi
 export BRICKPROOF_TOOLS=$tools/bin
 # With this set a missing tool fails its tests in place of skipping them.
 export BRICKPROOF_REQUIRE_TOOLS=1

@@ -28,6 +28,14 @@ pub enum BoardError {
         /// The group that may open it, where there is one but root's.
         group: Option<String>,
     },
+    /// A port on another machine cannot be used.
+    #[error("cannot use the serial port {address}: {why}")]
+    Remote {
+        /// Its address.
+        address: String,
+        /// Why.
+        why: String,
+    },
     /// A port went away and did not come back.
     #[error(
         "serial port {port} is gone ({why}), and did not come back within {waited:?}: was the board unplugged, or its \

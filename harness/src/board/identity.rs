@@ -6,12 +6,15 @@ use std::str::FromStr;
 
 use super::BoardError;
 use super::ports::{AttachedPort, told};
+use super::rfc2217::{Address, SCHEME};
 
 /// How a user names a serial port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortId {
     /// A path: `/dev/ttyUSB0`, `/dev/serial/by-id/...`, a pty.
     Path(String),
+    /// A port on another machine: `rfc2217://HOST:PORT`.
+    Rfc2217(Address),
     /// A USB identity: `usb:303a:1001`, `usb:303a:1001:SERIAL` or `usb:303a:1001@1-1.2`.
     Usb {
         /// Vendor id.
@@ -36,6 +39,9 @@ impl FromStr for PortId {
     type Err = BoardError;
 
     fn from_str(text: &str) -> Result<Self, BoardError> {
+        if text.starts_with(SCHEME) {
+            return Address::parse(text).map(Self::Rfc2217);
+        }
         let Some(usb) = text.strip_prefix("usb:") else { return Ok(Self::Path(text.to_owned())) };
         let malformed = |why: &str| BoardError::Malformed {
             given: text.to_owned(),
@@ -62,6 +68,7 @@ impl fmt::Display for PortId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => f.write_str(path),
+            Self::Rfc2217(address) => address.fmt(f),
             Self::Usb { vid, pid, serial, location } => {
                 write!(f, "usb:{vid:04x}:{pid:04x}")?;
                 if let Some(serial) = serial {
@@ -78,6 +85,9 @@ impl PortId {
     /// where there is no such port. However it is named, a board has one.
     #[must_use]
     pub fn board(&self, attached: &[AttachedPort]) -> Option<String> {
+        if let Self::Rfc2217(address) = self {
+            return Some(address.to_string());
+        }
         let path = self.resolve(attached).ok()?;
         let real = std::fs::canonicalize(&path).ok()?;
         let port = attached.iter().find(|port| Path::new(&port.path) == real);

@@ -20,6 +20,7 @@ pub mod port;
 pub mod ports;
 pub mod qemu;
 pub mod reset;
+pub mod rfc2217;
 pub mod serial;
 pub mod settings;
 pub mod virtual_reset;

@@ -12,7 +12,9 @@ use serialport::{ErrorKind, TTYPort};
 
 use super::BoardError;
 use super::identity::PortId;
+use super::lines::ModemLines;
 use super::ports::{self, AttachedPort};
+use super::rfc2217::RemotePort;
 
 /// Baud rate of the ROM and of ESP-IDF's console unless configured otherwise.
 pub const DEFAULT_BAUD: u32 = 115_200;
@@ -28,6 +30,8 @@ pub struct Port {
     device: Option<String>,
     /// Nothing while the port is gone.
     fd: Option<OwnedFd>,
+    /// The connection behind the pty, where the port is on another machine.
+    remote: Option<RemotePort>,
     baud: u32,
 }
 
@@ -43,6 +47,12 @@ impl Port {
     ///
     /// No such port, in use, no permission, or no serial port at all.
     pub fn open(id: &PortId, baud: u32) -> Result<Self, BoardError> {
+        if let PortId::Rfc2217(address) = id {
+            let remote = RemotePort::connect(address)?;
+            let pty = remote.path().display().to_string();
+            let port = Self::open_path(id, pty, None, baud, &[])?;
+            return Ok(Self { path: id.to_string(), remote: Some(remote), ..port });
+        }
         let attached = ports::attached();
         let path = id.resolve(&attached)?;
         let device = id.board(&attached).filter(|board| *board != path && board.starts_with("usb:"));
@@ -67,12 +77,13 @@ impl Port {
             port: path.clone(),
             why: e.to_string(),
         })?;
-        Ok(Self { id: id.clone(), path, device, fd: Some(fd), baud })
+        Ok(Self { id: id.clone(), path, device, fd: Some(fd), remote: None, baud })
     }
 
     /// Lets go of a port that is gone: Linux gives its name to another device only then.
     pub fn close(&mut self) {
         self.fd = None;
+        self.remote = None;
     }
 
     /// Opens it again, under whatever name its identity has now.
@@ -82,6 +93,10 @@ impl Port {
     /// As [`Self::open`]; the port stays closed then.
     pub fn reopen(&mut self) -> Result<(), BoardError> {
         self.close();
+        if matches!(self.id, PortId::Rfc2217(_)) {
+            *self = Self::open(&self.id, self.baud)?;
+            return Ok(());
+        }
         let attached = ports::attached();
         let path = match &self.device {
             None => self.id.resolve(&attached)?,
@@ -106,6 +121,24 @@ impl Port {
             // An interrupted look tells nothing: the next use will.
             Err(_) => true,
         }
+    }
+
+    /// The modem lines, to be driven on a blocking thread.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's error.
+    pub fn lines(&self) -> Result<Box<dyn ModemLines + Send>, BoardError> {
+        Ok(match &self.remote {
+            Some(remote) => Box::new(remote.clone()),
+            None => Box::new(self.lend_blocking()?),
+        })
+    }
+
+    /// Why the connection to a port on another machine ended, where it did.
+    #[must_use]
+    pub fn lost(&self) -> Option<BoardError> {
+        self.remote.as_ref().and_then(RemotePort::lost)
     }
 
     fn open_fd(&self) -> io::Result<&OwnedFd> {
@@ -159,6 +192,10 @@ impl Port {
             let mut settings = rustix::termios::tcgetattr(&fd)?;
             settings.set_speed(self.baud)?;
             rustix::termios::tcsetattr(&fd, rustix::termios::OptionalActions::Now, &settings)?;
+            if let Some(remote) = &self.remote {
+                remote.settle()?;
+                remote.purge()?;
+            }
             rustix::termios::tcflush(&fd, rustix::termios::QueueSelector::IFlush)?;
             drain(&fd)?;
             Ok(fd)

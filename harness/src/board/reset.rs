@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use async_trait::async_trait;
-use serialport::TTYPort;
 
 use super::commands::{ByCommands, Commands};
 use super::lines::{
@@ -180,11 +179,8 @@ impl ModemReset {
     }
 
     async fn play(self, port: &Port, doing: &'static str, sequence: &'static [Step]) -> Result<(), BoardError> {
-        let tty = port.lend_blocking()?;
-        let played = tokio::task::spawn_blocking(move || {
-            let mut tty: TTYPort = tty;
-            play(&mut tty, sequence)
-        });
+        let mut lines = port.lines()?;
+        let played = tokio::task::spawn_blocking(move || play(&mut *lines, sequence));
         let failed = |why: String| BoardError::Reset {
             doing,
             port: port.path().to_owned(),

@@ -176,6 +176,10 @@ impl Board for SerialBoard {
             })?;
             work = joined.1;
             match joined.0 {
+                // The tool's own words would tell of a port that does not answer.
+                Ok(Err(_)) | Err(_) if self.port.lost().is_some() => {
+                    return Err(self.port.lost().unwrap_or_else(|| self.unable("be flashed", "its port is gone")));
+                }
                 Ok(result) => {
                     // What was done matters more than a port that went away after it; that is told by the next use.
                     let held = self.hold_after_flash().await;
@@ -227,6 +231,7 @@ impl Board for SerialBoard {
                 Err(e) => e.to_string(),
             },
         };
+        let why = self.port.lost().map_or(why, |lost| lost.to_string());
         let note = format!("serial port {} is gone ({why}): looking for {}", self.port.path(), self.port.id());
         self.console = Console::Away { since: Instant::now(), why };
         self.port.close();
