@@ -35,7 +35,7 @@ fn whole_path_over_rfc2217_resets_by_dtr_and_rts_and_flashes() {
         while !said.contains("invalid header") {
             match board.read_console(&mut buffer).await.expect("a console") {
                 Heard::Bytes(n) => said.push_str(&String::from_utf8_lossy(&buffer[..n])),
-                Heard::Gap(gap) => panic!("{gap}"),
+                Heard::Gap(words) | Heard::Note(words) => panic!("{words}"),
             }
         }
         said

@@ -17,6 +17,8 @@ pub enum Heard {
     Bytes(usize),
     /// Nothing of the device: the line to it went away, or came back. What comes next does not continue what came before.
     Gap(String),
+    /// Nothing of the device, but something of what it runs in that a reader must know. The console goes on as before.
+    Note(String),
 }
 
 /// Where a halted processor stands.

@@ -102,6 +102,19 @@ pub enum BoardError {
         /// espflash's words.
         why: String,
     },
+    /// A flash that is a file could not be used.
+    #[error("cannot {doing} in the flash file {path}: {why}")]
+    FlashFile {
+        /// What was tried.
+        doing: String,
+        /// The file.
+        path: String,
+        /// Why.
+        why: String,
+    },
+    /// The emulator failed.
+    #[error(transparent)]
+    Emulator(#[from] super::qemu::QemuError),
     /// The reset line failed.
     #[error("cannot {doing} the board on {port} by {method}: {why}")]
     Reset {

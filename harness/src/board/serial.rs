@@ -310,7 +310,7 @@ mod tests {
         let mut buffer = [0; 64];
         Ok(match board.read_console(&mut buffer).await? {
             Heard::Bytes(n) => String::from_utf8_lossy(&buffer[..n]).into_owned(),
-            Heard::Gap(note) => note,
+            Heard::Gap(note) | Heard::Note(note) => note,
         })
     }
 

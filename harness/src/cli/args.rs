@@ -109,13 +109,16 @@ pub struct RunArgs {
     /// Which scenarios.
     #[command(flatten)]
     pub select: SelectArgs,
-    /// The board: a name or a pool of brickproof.toml, `virtual` (the default), a serial port (`/dev/ttyUSB0`), or a USB
+    /// The board: a name or a pool of brickproof.toml, `virtual` (the default), `qemu`, a serial port (`/dev/ttyUSB0`), or a USB
     /// identity (`usb:303a:1001:SERIAL`).
     #[arg(long, env = "BRICKPROOF_BOARD")]
     pub board: Option<String>,
     /// Chip of the virtual board, or the chip that a real one must be.
     #[arg(long, value_name = "CHIP")]
     pub chip: Option<String>,
+    /// The emulator of an emulated board (`--board qemu`): a path, or a name on PATH.
+    #[arg(long, value_name = "PROGRAM", env = "BRICKPROOF_QEMU")]
+    pub qemu: Option<PathBuf>,
     /// How a board on a serial port is reached.
     #[command(flatten)]
     pub line: LineArgs,

@@ -101,6 +101,7 @@ fn configured(name: &str, board: &BoardLayer, attached: &[AttachedPort], use_: U
         name: name.to_owned(),
         backend: match board.backend {
             Some(Backend::Virtual) => "virtual",
+            Some(Backend::Qemu) => "qemu",
             Some(Backend::Serial) | None => "serial",
         },
         pool: board.pool.clone(),
@@ -162,6 +163,7 @@ fn text(inventory: &Inventory) -> String {
             (Some(port), Some(now)) => (port.as_str(), now.as_str()),
             (Some(port), None) => (port.as_str(), "not attached"),
             (None, _) if board.backend == "virtual" => ("made for each scenario", ""),
+            (None, _) if board.backend == "qemu" => ("made for each scenario, in QEMU", ""),
             (None, _) => ("none is given", ""),
         };
         let _ = writeln!(text, "{:<16} {port:<34} {now:<24} {}", format!("{}{pool}", board.name), board.use_.words());

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::args::{LineArgs, RunArgs};
 use super::{ci, judge::write_reports, out, progress};
 use crate::board::ports;
+use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::board::serial::Connection;
 use crate::firmware_file;
@@ -43,6 +44,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         ota_port: args.port,
         bind: args.bind,
         advertise: args.advertise,
+        qemu: args.qemu.clone().map(|program| QemuSettings { program: Some(program), ..QemuSettings::default() }),
         ..line(&args.line)?
     };
     let chosen = settings.choose(&Asked { board: args.board.clone(), every }, &ports::attached())?;

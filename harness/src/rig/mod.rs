@@ -317,6 +317,7 @@ impl Rig for BoardRig<'_> {
             heard = self.board.read_console(&mut buffer) => Ok(match heard? {
                 Heard::Bytes(n) => Incoming::Console { at: clock.now(), bytes: buffer[..n].to_vec() },
                 Heard::Gap(message) => Incoming::Gap { at: clock.now(), message },
+                Heard::Note(message) => Incoming::Rig { at: clock.now(), event: RigEvent::Note { message } },
             }),
         }
     }

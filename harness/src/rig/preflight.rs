@@ -21,7 +21,7 @@ pub fn closed(address: SocketAddr) -> Result<(), String> {
         Err(e) if e.kind() == ErrorKind::ConnectionRefused => Ok(()),
         Ok(_) => Err(format!(
             "preflight: port {} of {} must be closed for this scenario, but something listens there; stop it (see `ss \
-             -ltnp`), or give this host another address with --advertise",
+             -ltnp`), or give this host another address with --advertise (which an emulated board does not ask for)",
             address.port(),
             address.ip()
         )),

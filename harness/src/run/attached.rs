@@ -42,6 +42,8 @@ pub(super) fn lease(
     let attached = ports::attached();
     let named = configs.iter().enumerate().filter_map(|(index, config)| match &config.board {
         BoardChoice::Serial { id, .. } => Some((index, id.board(&attached)?)),
+        // Emulated chips are made for each run; what runs must take turns for is the OTA server's port.
+        BoardChoice::Qemu(_) => Some((index, format!("{}:{}", config.reached(), config.port))),
         BoardChoice::Virtual => None,
     });
     let (indices, boards): (Vec<usize>, Vec<String>) = named.unzip();

@@ -3,6 +3,7 @@
 use super::{BoardChoice, RunConfig, Selected};
 use crate::board::flasher::FlashOptions;
 use crate::board::nvs::{NvsItem, NvsValue};
+use crate::board::qemu::QemuError;
 use crate::firmware_file::{FirmwareFile, NvsKey, Provision};
 use crate::image::{ImageError, RunOn};
 use crate::scenario::{self, values::Values};
@@ -65,6 +66,9 @@ pub enum ConfigureError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Image(#[from] ImageError),
+    /// An emulated board cannot be as it is described.
+    #[error(transparent)]
+    Emulator(#[from] QemuError),
 }
 
 /// What runs on each of the boards: `base` with what differs from board to board. `variable` reads the environment.
@@ -103,9 +107,16 @@ fn one(
         config.advertise = None;
         return Ok(config);
     }
+    if let BoardChoice::Qemu(settings) = &config.board {
+        // Its network is the emulator's, and has no Wi-Fi.
+        config.advertise = Some(settings.host());
+        settings.check(config.chip)?;
+        check_images(&config, RunOn::Qemu, scenarios)?;
+        return Ok(config);
+    }
     let board = config.board_name();
     if config.is_elsewhere() {
-        check_images(&config, scenarios)?;
+        check_images(&config, RunOn::Serial, scenarios)?;
         if config.advertise.is_none() {
             return Err(ConfigureError::NoAddress { board });
         }
@@ -152,14 +163,14 @@ fn credentials(
     }
 }
 
-/// An image that only a virtual board can run is refused on a real one before anything is written.
-fn check_images(config: &RunConfig, scenarios: &[Selected]) -> Result<(), ConfigureError> {
+/// An image whose code does not run on such a board is refused before anything is written.
+fn check_images(config: &RunConfig, backend: RunOn, scenarios: &[Selected]) -> Result<(), ConfigureError> {
     for selected in scenarios {
         let values = Values::of_network("0.0.0.0", 1).with("firmware.max_attempts", "1").with("firmware.delay", "1s");
         let Ok(scenario) = scenario::parse(&selected.name, &selected.path, &selected.text, &values) else { continue };
         for name in [Some(&scenario.image.flash), scenario.image.offer.as_ref()].into_iter().flatten() {
             let image = config.catalogue.application(name, config.chip)?;
-            if !image.runs_on(RunOn::Serial) {
+            if !image.runs_on(backend) {
                 return Err(ConfigureError::WrongImage {
                     image: image.entry.name.clone(),
                     runs_on: image.entry.runs_on_words(),

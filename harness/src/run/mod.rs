@@ -24,6 +24,7 @@ use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
 use crate::board::nvs::NvsItem;
 use crate::board::port::DEFAULT_BAUD;
+use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::board::serial::Connection;
 use crate::firmware_file::FirmwareFile;
@@ -38,7 +39,6 @@ pub const VIRTUAL_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 88, 200);
 
 /// Which board.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there is one for a whole run")]
 pub enum BoardChoice {
     /// One made for each scenario, in this process.
     Virtual,
@@ -51,6 +51,8 @@ pub enum BoardChoice {
         /// Shell commands for what the reset method cannot.
         commands: Commands,
     },
+    /// A chip in Espressif's QEMU, made for each scenario.
+    Qemu(QemuSettings),
 }
 
 impl BoardChoice {
@@ -60,6 +62,7 @@ impl BoardChoice {
         match self {
             Self::Virtual => "virtual".to_owned(),
             Self::Serial { id, .. } => id.to_string(),
+            Self::Qemu(_) => "qemu".to_owned(),
         }
     }
 }
@@ -178,7 +181,21 @@ impl RunConfig {
         self.advertise.unwrap_or(VIRTUAL_HOST)
     }
 
-    /// True when the board is a chip of silicon in a network of its own, not a virtual one that shares this host's.
+    /// The address of this host that the device reaches under [`Self::host`]. QEMU's user-mode network leads its host's
+    /// address to this host's loopback.
+    #[must_use]
+    pub fn reached(&self) -> Ipv4Addr {
+        if matches!(self.board, BoardChoice::Qemu(_)) { Ipv4Addr::LOCALHOST } else { self.host() }
+    }
+
+    /// True when what is burnt into the board's fuses stays there. An emulated chip has a copy of a file for them.
+    #[must_use]
+    pub fn has_fuses(&self) -> bool {
+        self.is_elsewhere() && !matches!(self.board, BoardChoice::Qemu(_))
+    }
+
+    /// True when the board is in a network of its own, not a virtual one whose network is the rig's: its OTA server is at
+    /// the very port that it is told.
     #[must_use]
     pub fn is_elsewhere(&self) -> bool {
         !matches!(&self.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. })

@@ -22,6 +22,7 @@ use crate::board::board::Board;
 use crate::board::identity::PortId;
 use crate::board::nvs::NvsItem;
 use crate::board::port::Port;
+use crate::board::qemu::{self, QemuBoard};
 use crate::board::reset::ResetMethod;
 use crate::board::serial::SerialBoard;
 use crate::board::virtual_reset::InProcess;
@@ -167,15 +168,23 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     let has_power = match &config.board {
         BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. } => true,
         BoardChoice::Serial { commands, .. } => commands.switch_power(),
+        BoardChoice::Qemu(_) => true,
     };
     let has_wifi = match &config.board {
         BoardChoice::Serial { commands, .. } => !config.is_elsewhere() || commands.switch_wifi(),
         BoardChoice::Virtual => true,
+        BoardChoice::Qemu(_) => false,
     };
     if scenario.requires.contains(&Capability::Power) && !has_power {
         return Some(format!("board {} has no power switch", config.board_name()));
     }
-    if scenario.image.flash_security.is_some() && config.is_elsewhere() {
+    let cuts_inside = |step: &scenario::model::Step| step.actions.iter().any(|a| matches!(a, StepAction::CutPower(_)));
+    if config.is_elsewhere() && scenario.steps.iter().any(cuts_inside) {
+        return Some(
+            "it cuts power at a flash operation, and only a virtual board knows its own operations".to_owned(),
+        );
+    }
+    if scenario.image.flash_security.is_some() && config.has_fuses() {
         // Anti-rollback burns it into the chip: nothing gives that back.
         return Some(
             "the security version that it flashes would be burnt into a real chip's fuses for ever".to_owned(),
@@ -190,6 +199,11 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     let provisions = scenario.steps.iter().flat_map(|s| &s.actions).any(|a| matches!(a, StepAction::Provision(_)));
     if config.firmware.provision == Provision::None && (provisions || !scenario.provision.is_empty()) {
         return Some(format!("firmware {} cannot be told its configuration (how = \"none\")", config.firmware.name));
+    }
+    if matches!((&config.firmware.provision, &config.board), (Provision::Form { .. }, BoardChoice::Qemu(_))) {
+        return Some(
+            "it is told by a page on the device's own access point, and an emulated board has no Wi-Fi".to_owned(),
+        );
     }
     if scenario.requires.contains(&Capability::Dns) && config.is_elsewhere() {
         return Some(format!("board {} does not ask the rig's name server for names", config.board_name()));
@@ -387,14 +401,14 @@ fn timeline(
 
 /// Checks the network between this host and a board elsewhere, before the server takes its port.
 fn preflight(config: &RunConfig, scenario: &Scenario, bind: SocketAddr) -> Result<(), String> {
-    let host = config.host();
-    preflight::closed(SocketAddr::from((host, config.port)))?;
-    for port in scenario.ports_of(&host.to_string()) {
+    let reached = config.reached();
+    preflight::closed(SocketAddr::from((reached, config.port)))?;
+    for port in scenario.ports_of(&config.host().to_string()) {
         if port != config.port {
-            preflight::closed(SocketAddr::from((host, port)))?;
+            preflight::closed(SocketAddr::from((reached, port)))?;
         }
     }
-    preflight::open(bind, SocketAddr::from((host, config.port)))
+    preflight::open(bind, SocketAddr::from((reached, config.port)))
 }
 
 async fn on_board(
@@ -493,6 +507,14 @@ async fn on_board(
             let mut rig = rig(Box::new(SerialBoard::new(port, reset, config.flash, None)));
             engine::run(scenario, facts, &mut rig, reader, line, started).await;
         }
+        BoardChoice::Qemu(settings) => {
+            let layout = layout(config, scenario).map_err(|e| e.to_string())?;
+            let needed = layout.flash_size();
+            let size = qemu::flash_size::choose(settings.flash_size, needed, &layout.regions, config.chip);
+            let board = size.and_then(|size| QemuBoard::new(config.chip, settings.clone(), size));
+            let mut rig = rig(Box::new(board.map_err(|e| e.to_string())?));
+            engine::run(scenario, facts, &mut rig, reader, line, started).await;
+        }
     }
     Ok(())
 }
@@ -501,16 +523,20 @@ async fn on_board(
 mod tests {
     use super::*;
     use crate::board::commands::Commands;
+    use crate::board::qemu::QemuSettings;
     use crate::firmware_file;
     use crate::image::Catalogue;
 
     /// Why a built-in scenario is not run on a board of silicon.
     fn skipped(name: &str) -> Option<String> {
+        let id = PortId::Path("/dev/ttyUSB0".to_owned());
+        skipped_on(BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default() }, name)
+    }
+
+    fn skipped_on(board: BoardChoice, name: &str) -> Option<String> {
         let firmware = firmware_file::load(None).expect("firmware file");
         let catalogue = Catalogue::embedded().expect("catalogue");
         let virtual_boards = RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new());
-        let id = PortId::Path("/dev/ttyUSB0".to_owned());
-        let board = BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default() };
         let config = RunConfig { board, ..virtual_boards };
         let (_, text) = scenario::embedded::SCENARIOS.iter().find(|(known, _)| *known == name).expect(name);
         let values = config.firmware.values("1.5.9", Values::of_network("192.168.1.10", 8002));
@@ -529,5 +555,13 @@ mod tests {
         assert!(skipped("name-changes").expect("skipped").contains("name server"));
         assert!(skipped("wifi-drops-in-check").expect("skipped").contains("access point"));
         assert_eq!(skipped("healthy-update"), None);
+    }
+
+    #[test]
+    fn emulated_fuses_may_be_burnt_and_an_emulated_network_is_not_the_rigs() {
+        let skipped = |name| skipped_on(BoardChoice::Qemu(QemuSettings::default()), name);
+        assert_eq!(skipped("lower-security-version"), None);
+        assert!(skipped("name-changes").expect("skipped").contains("name server"));
+        assert!(skipped("wifi-drops-in-check").expect("skipped").contains("access point"));
     }
 }

@@ -187,6 +187,10 @@ impl Settings {
                 return Err(incomplete("a virtual board has no `port`; leave it out, or say backend = \"serial\""));
             }
             Backend::Virtual => BoardChoice::Virtual,
+            Backend::Qemu if board.port.is_some() => {
+                return Err(incomplete("an emulated board has no `port`; leave it out, or say backend = \"serial\""));
+            }
+            Backend::Qemu => BoardChoice::Qemu(board.qemu.unwrap_or_default()),
             Backend::Serial => {
                 let id = board.port.ok_or_else(|| {
                     incomplete("it has no `port`: a path as /dev/ttyUSB0, or a USB identity as usb:303a:1001")
@@ -205,13 +209,17 @@ impl Settings {
             }
         };
         Ok(Chosen {
-            name: name.filter(|name| *name != "virtual").map(str::to_owned),
+            name: name.filter(|name| *name != choice.name()).map(str::to_owned),
+            bind: match &choice {
+                // The emulator's network leads to loopback.
+                BoardChoice::Qemu(_) => Ipv4Addr::LOCALHOST.into(),
+                _ => board.bind.or(run.bind).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            },
             board: choice,
             chip: board.chip.unwrap_or(ChipId::Esp32C3),
             baud: board.baud.unwrap_or(DEFAULT_BAUD),
             flash_baud: board.flash_baud,
             ota_port: board.ota_port.or(run.port).unwrap_or(8002),
-            bind: board.bind.or(run.bind).unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             advertise: board.advertise.or(run.advertise),
             wifi: board.wifi.unwrap_or_default(),
         })
@@ -253,7 +261,7 @@ impl Settings {
     }
 }
 
-/// A board of silicon: its OTA server is at the very port that the board is told.
+/// A board of silicon or in an emulator: its OTA server is at the very port that the board is told.
 fn is_elsewhere(chosen: &Chosen) -> bool {
     !matches!(chosen.board, BoardChoice::Virtual | BoardChoice::Serial { reset: ResetMethod::Virtual(_), .. })
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::board::commands::Commands;
 use crate::board::identity::PortId;
+use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::problem::{FileErrors, Problems};
 
@@ -67,6 +68,8 @@ pub enum Backend {
     Serial,
     /// A virtual board, made for each scenario.
     Virtual,
+    /// A chip in Espressif's QEMU, made for each scenario.
+    Qemu,
 }
 
 /// Names of the environment variables that hold Wi-Fi credentials. Credentials themselves never stand in a file.
@@ -113,6 +116,8 @@ pub struct BoardLayer {
     pub flash_baud: Option<u32>,
     /// Shell commands that switch what the port itself cannot: power, reset, the access point.
     pub commands: Option<Commands>,
+    /// How it is emulated, where its backend is `qemu`.
+    pub qemu: Option<QemuSettings>,
     /// Port of this board's OTA server; boards that run at once on one host need ports or addresses of their own.
     pub ota_port: Option<u16>,
     /// Address that this board's OTA server binds.
@@ -155,8 +160,14 @@ impl RunLayer {
 impl BoardLayer {
     /// This one, and what `lower` says of the same board where this one says nothing.
     #[must_use]
-    pub fn over(self, lower: Self) -> Self {
-        over!(self over lower: backend, chip, pool, port, reset, baud, flash_baud, commands, ota_port, bind, advertise, wifi)
+    pub fn over(mut self, mut lower: Self) -> Self {
+        // Unlike the others it is merged key by key.
+        self.qemu = match (self.qemu, lower.qemu.take()) {
+            (Some(upper), Some(below)) => Some(upper.over(below)),
+            (upper, below) => upper.or(below),
+        };
+        over!(self over lower: backend, chip, pool, port, reset, baud, flash_baud, commands, qemu, ota_port, bind, advertise,
+            wifi)
     }
 }
 
@@ -213,6 +224,9 @@ impl Layer {
         let paths = [&mut self.run.report, &mut self.run.firmware, &mut self.run.catalogue];
         for path in paths.into_iter().flatten() {
             *path = folder.join(&path);
+        }
+        for board in self.boards.values_mut() {
+            board.qemu = board.qemu.take().map(|settings| settings.in_folder(folder));
         }
         self
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::board::identity::PortId;
 use crate::board::ports::AttachedPort;
+use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::run::BoardChoice;
 
@@ -21,7 +22,7 @@ fn chosen(settings: &Settings, board: &str) -> Result<Vec<Chosen>, String> {
 fn port_of(chosen: &Chosen) -> String {
     match &chosen.board {
         BoardChoice::Serial { id, .. } => id.to_string(),
-        BoardChoice::Virtual => "virtual".to_owned(),
+        other @ (BoardChoice::Virtual | BoardChoice::Qemu(_)) => other.name(),
     }
 }
 
@@ -78,7 +79,7 @@ fn unknown_name_is_told_with_what_was_meant_and_where_boards_stand() {
     let settings = settings("[boards.desk]\nport = \"/dev/ttyUSB0\"\n", "");
     let asked = Asked { board: Some("desc".to_owned()), every: BoardLayer::default() };
     let error = settings.choose(&asked, &[]).expect_err("unknown");
-    assert!(error.to_string().contains("boards and pools are desk, virtual (brickproof.toml and"), "{error}");
+    assert!(error.to_string().contains("boards and pools are desk, qemu, virtual (brickproof.toml and"), "{error}");
     let ChooseError::Unknown { help, .. } = error else { panic!("{error:?}") };
     assert_eq!(help, "did you mean `desk`?");
 }
@@ -184,4 +185,30 @@ fn schema_is_the_committed_one() {
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(committed == schema(), "run BRICKPROOF_UPDATE=1 cargo nextest run -p brickproof --lib");
+}
+
+#[test]
+fn emulated_board_is_there_without_a_file_and_its_settings_are_merged_key_by_key() {
+    let emulated = |settings: &Settings, every: BoardLayer| {
+        let asked = Asked { board: Some("qemu".to_owned()), every };
+        let boards = settings.choose(&asked, &[]).unwrap_or_else(|e| panic!("{e}"));
+        let [board] = boards.as_slice() else { panic!("one board: {boards:?}") };
+        assert_eq!((&board.name, board.bind.is_loopback()), (&None, true));
+        let BoardChoice::Qemu(settings) = &board.board else { panic!("emulated: {board:?}") };
+        settings.clone()
+    };
+    assert_eq!(emulated(&settings("", ""), BoardLayer::default()), QemuSettings::default());
+
+    let project = "[boards.qemu.qemu]\nwatchdogs = false\nprogram = \"one\"\n";
+    let bench = "[boards.qemu.qemu]\nprogram = \"two\"\npsram = \"4MiB\"\n";
+    let asked = QemuSettings { program: Some("three".into()), ..QemuSettings::default() };
+    let merged = emulated(&settings(project, bench), BoardLayer { qemu: Some(asked), ..BoardLayer::default() });
+    assert_eq!(merged.program.as_deref(), Some(Path::new("three")), "what is asked for over all files");
+    assert_eq!((merged.watchdogs, merged.psram.map(|size| size.0)), (Some(false), Some(4 << 20)));
+}
+
+#[test]
+fn emulated_board_with_a_port_is_refused() {
+    let error = chosen(&settings("[boards.qemu]\nport = \"/dev/ttyUSB0\"\n", ""), "qemu").expect_err("a port");
+    assert!(error.contains("has no `port`"), "{error}");
 }
