@@ -15,6 +15,7 @@ pub mod esp_err;
 pub mod firmware_file;
 pub mod image;
 pub mod judge;
+pub mod labgrid;
 pub mod lease;
 pub mod matrix;
 pub mod mutant;

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use super::BoardError;
 use super::ports::{AttachedPort, told};
 use super::rfc2217::{Address, SCHEME};
+use crate::labgrid::{self, Place};
 
 /// How a user names a serial port.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum PortId {
     Path(String),
     /// A port on another machine: `rfc2217://HOST:PORT`.
     Rfc2217(Address),
+    /// A place of labgrid, to be acquired before it is a port: `labgrid:PLACE`.
+    Labgrid(Place),
     /// A USB identity: `usb:303a:1001`, `usb:303a:1001:SERIAL` or `usb:303a:1001@1-1.2`.
     Usb {
         /// Vendor id.
@@ -39,6 +42,9 @@ impl FromStr for PortId {
     type Err = BoardError;
 
     fn from_str(text: &str) -> Result<Self, BoardError> {
+        if text.starts_with(labgrid::SCHEME) {
+            return Place::parse(text).map(Self::Labgrid);
+        }
         if text.starts_with(SCHEME) {
             return Address::parse(text).map(Self::Rfc2217);
         }
@@ -69,6 +75,7 @@ impl fmt::Display for PortId {
         match self {
             Self::Path(path) => f.write_str(path),
             Self::Rfc2217(address) => address.fmt(f),
+            Self::Labgrid(place) => place.fmt(f),
             Self::Usb { vid, pid, serial, location } => {
                 write!(f, "usb:{vid:04x}:{pid:04x}")?;
                 if let Some(serial) = serial {
@@ -85,8 +92,8 @@ impl PortId {
     /// where there is no such port. However it is named, a board has one.
     #[must_use]
     pub fn board(&self, attached: &[AttachedPort]) -> Option<String> {
-        if let Self::Rfc2217(address) = self {
-            return Some(address.to_string());
+        if matches!(self, Self::Rfc2217(_) | Self::Labgrid(_)) {
+            return Some(self.to_string());
         }
         let path = self.resolve(attached).ok()?;
         let real = std::fs::canonicalize(&path).ok()?;

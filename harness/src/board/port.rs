@@ -53,6 +53,10 @@ impl Port {
             let port = Self::open_path(id, pty, None, baud, &[])?;
             return Ok(Self { path: id.to_string(), remote: Some(remote), ..port });
         }
+        if let PortId::Labgrid(place) = id {
+            let why = "its place was not acquired before".to_owned();
+            return Err(BoardError::Port { doing: "open", port: place.to_string(), why });
+        }
         let attached = ports::attached();
         let path = id.resolve(&attached)?;
         let device = id.board(&attached).filter(|board| *board != path && board.starts_with("usb:"));

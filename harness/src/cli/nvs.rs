@@ -11,7 +11,7 @@ use super::out;
 use super::run::one_board;
 use crate::board::flash::Region;
 use crate::board::nvs::open;
-use crate::run::{hold, with_nvs};
+use crate::run::{acquire, hold, with_nvs};
 use crate::settings::Sources;
 
 /// What a command made of a partition: its words, and the bytes where they changed.
@@ -47,6 +47,13 @@ fn on_board(args: &NvsArgs, board: &str, sources: &Sources) -> Result<u8> {
     let (connection, wait) = one_board(sources, board, &line)?;
     let _lease = match hold(&connection.id, "nvs", wait, &|| None) {
         Ok(lease) => lease,
+        Err(why) => {
+            out(&format!("error: {why}\n"))?;
+            return Ok(3);
+        }
+    };
+    let (connection, _place) = match acquire(&connection, wait, &|| None) {
+        Ok(acquired) => acquired,
         Err(why) => {
             out(&format!("error: {why}\n"))?;
             return Ok(3);

@@ -5,7 +5,7 @@ use miette::Result;
 use super::args::{LineArgs, RestoreArgs};
 use super::out;
 use super::run::one_board;
-use crate::run;
+use crate::run::{self, acquire};
 use crate::safekeeping::{Store, default_folder};
 use crate::settings::Sources;
 
@@ -20,6 +20,13 @@ pub(super) fn restore(args: &RestoreArgs, sources: &Sources) -> Result<u8> {
     let store = store(&args.line);
     let _lease = match run::hold(id, "restore", wait, &|| None) {
         Ok(lease) => lease,
+        Err(why) => {
+            out(&format!("error: {why}\n"))?;
+            return Ok(3);
+        }
+    };
+    let (connection, _place) = match acquire(&connection, wait, &|| None) {
+        Ok(acquired) => acquired,
         Err(why) => {
             out(&format!("error: {why}\n"))?;
             return Ok(3);

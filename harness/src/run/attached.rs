@@ -1,6 +1,7 @@
 //! A board that was there before the run and will be after it: examined before anything is written, its own settings
 //! kept meanwhile and written back at the end.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use esp_image::partition::{self, DATA, NVS, PartitionTable};
@@ -14,6 +15,7 @@ use crate::board::identity::PortId;
 use crate::board::ports;
 use crate::board::serial::Connection;
 use crate::board::settings::Settings;
+use crate::labgrid::{self, Acquired};
 use crate::lease::{self, Holder, Lease, LeaseError, Patience};
 use crate::safekeeping::Store;
 
@@ -49,6 +51,39 @@ pub(super) fn lease(
     let (indices, boards): (Vec<usize>, Vec<String>) = named.unzip();
     let Some(limit) = limit.filter(|_| !boards.is_empty()) else { return Ok((0, None)) };
     take(&boards, doing, limit, ended).map(|(taken, lease)| (indices[taken], Some(lease)))
+}
+
+/// Acquires the place of a board that labgrid lends; the port is the place's then. All other boards are as they were.
+///
+/// # Errors
+///
+/// See [`crate::labgrid::PlaceError`], in words.
+pub fn acquire(
+    connection: &Connection,
+    limit: Duration,
+    ended: &dyn Fn() -> Option<String>,
+) -> Result<(Connection, Option<Acquired>), String> {
+    let PortId::Labgrid(place) = &connection.id else { return Ok((connection.clone(), None)) };
+    let acquired = labgrid::acquire(place, limit, ended).map_err(|why| why.to_string())?;
+    let id = PortId::Rfc2217(acquired.port.clone());
+    Ok((Connection { id, ..connection.clone() }, Some(acquired)))
+}
+
+/// The same for a run.
+pub(super) fn acquire_for<'c>(
+    config: &'c RunConfig,
+    ended: &dyn Fn() -> Option<String>,
+) -> Result<(Cow<'c, RunConfig>, Option<Acquired>), String> {
+    let Some(connection) = config.connection() else { return Ok((Cow::Borrowed(config), None)) };
+    let limit = config.wait_board.unwrap_or_default();
+    Ok(match acquire(&connection, limit, ended)? {
+        (_, None) => (Cow::Borrowed(config), None),
+        (Connection { id, reset, commands, .. }, acquired) => {
+            let name = Some(config.board_name());
+            let board = BoardChoice::Serial { id, reset, commands };
+            (Cow::Owned(RunConfig { name, board, ..config.clone() }), acquired)
+        }
+    })
 }
 
 /// Takes the board on a port, waiting for whoever holds it; `None` where there is no such port, which opening it will tell.

@@ -7,7 +7,7 @@ mod outcome;
 mod select;
 mod worker;
 
-pub use attached::{Restored, hold, restore, with_nvs};
+pub use attached::{Restored, acquire, hold, restore, with_nvs};
 pub use configure::{ConfigureError, configure};
 pub use outcome::{report_recording, scenario_report};
 pub use select::{Selected, case_name, select};

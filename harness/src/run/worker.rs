@@ -1,5 +1,6 @@
 //! Workers: each holds a board and takes one scenario after the other, until none is left.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
@@ -60,30 +61,40 @@ impl<'r> Queue<'r> {
                     last.unwrap_or((&self.boards[0], Attached::Broken("there is no board".to_owned())));
                 return self.take_jobs(config, &attached, progress);
             }
-            let (config, attached, lease) = match self.hold(&candidates) {
+            let (config, attached, held) = match self.hold(&candidates) {
                 Ok((board, lease)) => {
-                    let config = &self.boards[board];
-                    let attached = attached::prepare(config);
+                    let base = &self.boards[board];
+                    let (config, place) = match attached::acquire_for(base, &|| self.ended()) {
+                        Ok(acquired) => acquired,
+                        // The others did all there was to do before the place was free.
+                        Err(_) if self.is_done() => return,
+                        Err(why) => {
+                            self.spoil(board, &why);
+                            last = Some((base, Attached::Broken(why)));
+                            continue;
+                        }
+                    };
+                    let attached = attached::prepare(&config);
                     if let Attached::Broken(why) = &attached {
                         self.spoil(board, why);
-                        last = Some((config, attached));
+                        last = Some((base, attached));
                         continue;
                     }
-                    (config, attached, lease)
+                    (config, attached, (place, lease))
                 }
                 // The others did all there was to do before a board was free for this one.
                 Err(LeaseError::Ended { .. }) if self.is_done() => return,
                 Err(_) if self.holding.load(Ordering::Relaxed) > 0 => return,
-                Err(why) => (&self.boards[0], Attached::Broken(why.to_string()), None),
+                Err(why) => (Cow::Borrowed(&self.boards[0]), Attached::Broken(why.to_string()), (None, None)),
             };
             self.holding.fetch_add(1, Ordering::Relaxed);
-            self.take_jobs(config, &attached, progress);
-            if let Err(problem) = attached::finish(config, &attached) {
+            self.take_jobs(&config, &attached, progress);
+            if let Err(problem) = attached::finish(&config, &attached) {
                 self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
             }
             self.holding.fetch_sub(1, Ordering::Relaxed);
             // Held until the settings of an attached board are written back.
-            drop(lease);
+            drop(held);
             return;
         }
     }
@@ -126,12 +137,16 @@ impl<'r> Queue<'r> {
         if first.board == BoardChoice::Virtual {
             return Ok((0, None));
         }
-        let ended = || match first.interrupt.reason() {
+        let boards: Vec<&RunConfig> = candidates.iter().map(|index| &self.boards[*index]).collect();
+        attached::lease(&boards, &doing, &|| self.ended()).map(|(taken, lease)| (candidates[taken], lease))
+    }
+
+    /// Why a wait for a board is to end.
+    fn ended(&self) -> Option<String> {
+        match self.boards[0].interrupt.reason() {
             Some(signal) => Some(signal.to_owned()),
             None => self.is_done().then(|| "the end of the run".to_owned()),
-        };
-        let boards: Vec<&RunConfig> = candidates.iter().map(|index| &self.boards[*index]).collect();
-        attached::lease(&boards, &doing, &ended).map(|(taken, lease)| (candidates[taken], lease))
+        }
     }
 
     fn is_done(&self) -> bool {

@@ -100,7 +100,8 @@ pub struct BoardLayer {
     pub chip: Option<ChipId>,
     /// Boards of one pool are equal: a run that asks for the pool takes whichever is free.
     pub pool: Option<String>,
-    /// Its serial port: a path, or a USB identity `usb:VID:PID`, `usb:VID:PID:SERIAL`, `usb:VID:PID@LOCATION`.
+    /// Its serial port: a path, or a USB identity `usb:VID:PID`, `usb:VID:PID:SERIAL`, `usb:VID:PID@LOCATION`,
+    /// a port on another machine `rfc2217://HOST:PORT`, a place of labgrid `labgrid:PLACE`.
     #[serde(default, deserialize_with = "from_text")]
     #[schemars(with = "Option<String>")]
     pub port: Option<PortId>,
