@@ -1,6 +1,6 @@
 //! labgrid's client program.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -70,11 +70,8 @@ impl Client {
             }
         };
         let mut words = String::new();
-        {
-            use std::io::{Seek, SeekFrom};
-            // What cannot be read says nothing.
-            let _ = said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut words));
-        }
+        // What cannot be read says nothing.
+        let _ = said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut words));
         Ok(Answer { done: status.success(), words })
     }
 
@@ -90,9 +87,11 @@ impl Client {
         std::fs::write(&environment, text).map_err(|e| self.refused("find the serial port of", e))?;
         let mut command = self.command();
         command.arg("-c").arg(&environment).args(["export", "--format", "json"]).arg(&export);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|e| self.no_client(&e))?;
-        let told = exported_to(&mut child, &export);
+        let errors = tempfile::NamedTempFile::new_in(&folder).and_then(|file| Ok((file.reopen()?, file)));
+        let (errors, said) = errors.map_err(|e| self.refused("find the serial port of", e))?;
+        let child = command.stdout(Stdio::null()).stderr(errors).spawn();
+        let mut child = child.map_err(|e| self.no_client(&e))?;
+        let told = exported_to(&mut child, &export, said.path());
         end(&mut child);
         let json = told.map_err(|why| self.refused("find the serial port of", why))?;
         exported(&json).map_err(|why| self.refused("use", why))
@@ -110,20 +109,22 @@ impl Client {
     }
 }
 
-/// Waits until the client says that it has written the file; it goes on running then, until it is ended.
-fn exported_to(child: &mut Child, file: &Path) -> Result<String, String> {
-    let Some(out) = child.stdout.take() else { return Err("its output cannot be read".to_owned()) };
-    let mut lines = BufReader::new(out).lines();
-    let written = lines.any(|line| line.is_ok_and(|line| line.starts_with("Exported to ")));
-    if written {
-        return std::fs::read_to_string(file).map_err(|e| format!("cannot read its export: {e}"));
+/// Waits until the client has written the file whole; it goes on running then, until it is ended.
+fn exported_to(child: &mut Child, file: &Path, said: &Path) -> Result<String, String> {
+    let begun = Instant::now();
+    loop {
+        // A part of an object is none.
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        if serde_json::from_str::<serde_json::Value>(&text).is_ok() {
+            return Ok(text);
+        }
+        let ended = child.try_wait().map_err(|e| e.to_string())?.is_some();
+        if ended || begun.elapsed() > PATIENCE {
+            // What cannot be read says nothing.
+            return Err(last_line(&std::fs::read_to_string(said).unwrap_or_default()));
+        }
+        std::thread::sleep(LOOK);
     }
-    let mut words = String::new();
-    if let Some(mut errors) = child.stderr.take() {
-        // What cannot be read says nothing.
-        let _ = errors.read_to_string(&mut words);
-    }
-    Err(last_line(&words))
 }
 
 fn end(child: &mut Child) {
