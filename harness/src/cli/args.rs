@@ -358,7 +358,7 @@ pub enum NvsType {
 /// Arguments of `check`.
 #[derive(Clone, Debug, Args)]
 pub struct CheckArgs {
-    /// Scenario, firmware (`firmware.toml` form) and dialect files; all built-in ones when none is given.
+    /// Scenario, firmware (`firmware.toml` form), dialect, project and bench files; all built-in ones when none is given.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 }

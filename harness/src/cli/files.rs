@@ -91,6 +91,8 @@ fn check_file(path: &Path, values: &Values) -> Result<()> {
         crate::dialect::parse(&shown, &text).map(drop).map_err(Into::into)
     } else if has("defect") && has("carrier") {
         crate::mutant::parse(&scenario::name_of(path), &shown, &text).map(drop).map_err(Into::into)
+    } else if has("run") || has("boards") {
+        crate::settings::Layer::parse(&shown, &text).map(drop).map_err(Into::into)
     } else if has("nvs") && has("dialect") {
         firmware_file::parse(&shown, &text).map(drop).map_err(Into::into)
     } else {

@@ -50,7 +50,9 @@ impl Problem {
 /// All that is wrong with a file.
 #[derive(Debug, Clone, thiserror::Error, Diagnostic)]
 #[error("{path}: {} in this file", count(problems.len()))]
-#[diagnostic(help("`brickproof check FILE` checks without running; docs/scenarios.md describes every key"))]
+#[diagnostic(help(
+    "`brickproof check FILE` checks without running; docs/scenarios.md and docs/bench.md describe every key"
+))]
 pub struct FileErrors {
     /// The file as named.
     pub path: String,

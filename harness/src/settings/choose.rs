@@ -186,6 +186,9 @@ impl Settings {
             Backend::Virtual if board.port.is_some() => {
                 return Err(incomplete("a virtual board has no `port`; leave it out, or say backend = \"serial\""));
             }
+            _ if every.qemu.is_some() && board.backend != Some(Backend::Qemu) => {
+                return Err(incomplete("--qemu names an emulator, and this board is not emulated"));
+            }
             Backend::Virtual => BoardChoice::Virtual,
             Backend::Qemu if board.port.is_some() => {
                 return Err(incomplete("an emulated board has no `port`; leave it out, or say backend = \"serial\""));

@@ -115,6 +115,15 @@ fn board_that_lacks_something_is_told_with_its_name() {
 }
 
 #[test]
+fn emulator_named_for_a_board_that_is_none_is_refused() {
+    let every = BoardLayer { qemu: Some(crate::board::qemu::QemuSettings::default()), ..BoardLayer::default() };
+    let settings = settings("", "");
+    let error = settings.choose(&Asked { board: None, every: every.clone() }, &[]).expect_err("virtual").to_string();
+    assert!(error.contains("board virtual") && error.contains("is not emulated"), "{error}");
+    settings.choose(&Asked { board: Some("qemu".to_owned()), every }, &[]).expect("emulated");
+}
+
+#[test]
 fn wrong_files_are_told_at_their_place() {
     for (text, line, words, help) in [
         ("[run]\nbaord = \"x\"\n", 2, "baord", Some("did you mean `board`?")),
