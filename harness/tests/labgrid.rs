@@ -11,26 +11,12 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use outside_tools::Need;
 use remote::{VirtualBoard, words};
 
-/// Set inside the namespace.
-const INSIDE: &str = "BRICKPROOF_TEST_NAMESPACE";
-/// Gives the loopback interface a second address, and brings it up: ioctls SIOCSIFADDR and SIOCSIFFLAGS with IFF_UP and
-/// IFF_RUNNING (netdevice(7)). With 127.0.0.1 alone getaddrinfo's AI_ADDRCONFIG finds no address for ser2net to listen on.
-const LOOPBACK: &str = "import fcntl,socket,struct;s=socket.socket();\
-    fcntl.ioctl(s,0x8914,struct.pack('16sH14x',b'lo',0x41));\
-    fcntl.ioctl(s,0x8916,struct.pack('16sHH4s8x',b'lo:1',socket.AF_INET,0,socket.inet_aton('127.0.0.2')))";
 /// Nobody else is in the namespace.
 const COORDINATOR: &str = "127.0.0.1:20408";
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if std::env::var_os(INSIDE).is_none() && !arguments.iter().any(|argument| argument == "--list") {
-        let mut again = Command::new("unshare");
-        if !rustix::process::geteuid().is_root() {
-            again.args(["--user", "--map-root-user"]);
-        }
-        again.args(["--net", "--"]).arg(std::env::current_exe().expect("this program")).args(arguments);
-        let status = again.env(INSIDE, "1").status().expect("unshare (util-linux)");
-        return if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if let Some(code) = remote::in_namespace() {
+        return code;
     }
     let needs = ["labgrid-client", "labgrid-coordinator", "labgrid-exporter", "ser2net"].map(Need::Program);
     outside_tools::main(&needs, outside_tools::tests![places_are_lent_and_given_back, what_cannot_be_had_is_told])
@@ -97,11 +83,6 @@ fn exporter(folder: &Path, port: &str) -> Running {
     Running(child)
 }
 
-fn namespace() {
-    let up = Command::new(outside_tools::program("python")).args(["-c", LOOPBACK]).status().expect("python");
-    assert!(up.success(), "the loopback interface of the namespace does not come up");
-}
-
 fn run(board: &VirtualBoard, place: &str) -> Command {
     let mut run = Command::new(env!("CARGO_BIN_EXE_brickproof"));
     run.current_dir(board.path("")).args(["run", "./short.toml", "--board", place, "--report", "report"]);
@@ -114,7 +95,7 @@ fn run(board: &VirtualBoard, place: &str) -> Command {
 }
 
 fn places_are_lent_and_given_back() {
-    namespace();
+    remote::loopback_up();
     let board = VirtualBoard::new();
     let _coordinator = coordinator(&board.path(""));
     let _exporter = exporter(&board.path(""), &board.port);
@@ -148,7 +129,7 @@ fn places_are_lent_and_given_back() {
 }
 
 fn what_cannot_be_had_is_told() {
-    namespace();
+    remote::loopback_up();
     let board = VirtualBoard::new();
     let absent = run(&board, "labgrid:desk").output().expect("runs");
     assert_eq!(absent.status.code(), Some(3), "{}", words(&absent));

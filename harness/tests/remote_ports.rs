@@ -4,6 +4,8 @@ mod remote;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use brickproof::board::board::{Board, Heard, flash_session};
 use brickproof::board::commands::Commands;
@@ -54,8 +56,17 @@ fn scenario_passes_over_rfc2217() {
     assert!(told.status.success() && words(&told).contains("wifi/ota_url"), "{}", words(&told));
 }
 
-/// A relay in front of a server that lets so many bytes through to it, and then drops both connections.
-fn broken_off(to: SocketAddr, after: usize) -> SocketAddr {
+/// What becomes of a connection after so many bytes to the server.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Both ends are closed.
+    Drop,
+    /// Nothing passes any more in either direction, and nobody says so: the machine is gone.
+    Freeze,
+}
+
+/// A relay in front of a server.
+fn relay(to: SocketAddr, after: usize, then: Then) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listener");
     let here = listener.local_addr().expect("address");
     std::thread::spawn(move || {
@@ -63,7 +74,16 @@ fn broken_off(to: SocketAddr, after: usize) -> SocketAddr {
             let Ok(mut client) = client else { return };
             let mut server = TcpStream::connect(to).expect("the server");
             let (mut back_from, mut back_to) = (server.try_clone().expect("clone"), client.try_clone().expect("clone"));
-            std::thread::spawn(move || std::io::copy(&mut back_from, &mut back_to));
+            let frozen = Arc::new(AtomicBool::new(false));
+            let is_frozen = Arc::clone(&frozen);
+            std::thread::spawn(move || {
+                let mut buffer = [0; 1024];
+                while let Ok(n @ 1..) = back_from.read(&mut buffer) {
+                    if !is_frozen.load(Ordering::Relaxed) && back_to.write_all(&buffer[..n]).is_err() {
+                        return;
+                    }
+                }
+            });
             let mut left = after;
             let mut buffer = [0; 1024];
             while left > 0 {
@@ -74,22 +94,36 @@ fn broken_off(to: SocketAddr, after: usize) -> SocketAddr {
                     break;
                 }
             }
+            if left == 0 && matches!(then, Then::Freeze) {
+                frozen.store(true, Ordering::Relaxed);
+                // Swallows the rest; the client waits in vain.
+                let _ = std::io::copy(&mut client, &mut std::io::sink());
+            }
             let _ = (client.shutdown(std::net::Shutdown::Both), server.shutdown(std::net::Shutdown::Both));
         }
     });
     here
 }
 
+/// Runs the scenario through a relay that goes wrong in the middle of an image: what is said, and the exit code.
+fn flash_through(then: Then) -> (String, String, Option<i32>) {
+    let board = VirtualBoard::new();
+    let relay = relay(board.rfc2217.parse().expect("an address"), 30_000, then);
+    let (reset, port) = (format!("virtual:{}", board.control), format!("rfc2217://{relay}"));
+    let done = board.brickproof(&["run", "./short.toml", "--board", &port, "--reset", &reset, "--no-restore"]);
+    (words(&done), port, done.status.code())
+}
+
 #[test]
 fn server_that_drops_the_connection_while_flashing_is_the_rigs_failure() {
-    let board = VirtualBoard::new();
-    let server = board.rfc2217.parse().expect("an address");
-    // Far enough to be in the middle of an image.
-    let relay = broken_off(server, 30_000);
-    let reset = format!("virtual:{}", board.control);
-    let port = format!("rfc2217://{relay}");
-    let done = board.brickproof(&["run", "./short.toml", "--board", &port, "--reset", &reset, "--no-restore"]);
-    let said = words(&done);
-    assert_eq!(done.status.code(), Some(3), "{said}");
+    let (said, port, code) = flash_through(Then::Drop);
+    assert_eq!(code, Some(3), "{said}");
     assert!(said.contains(&format!("{port}: the server dropped the connection")), "{said}");
+}
+
+#[test]
+fn server_whose_machine_vanishes_is_the_rigs_failure() {
+    let (said, port, code) = flash_through(Then::Freeze);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains(&port) && said.contains("is its machine still there?"), "{said}");
 }

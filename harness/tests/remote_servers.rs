@@ -1,5 +1,5 @@
 //! Well-known RFC 2217 servers in front of a virtual board's pty. A pty has no modem lines: the board is reset by its
-//! control socket.
+//! control socket. Some of them listen on all addresses, so all of it runs in a network namespace of its own.
 
 mod remote;
 
@@ -10,6 +10,9 @@ use outside_tools::Need;
 use remote::VirtualBoard;
 
 fn main() -> ExitCode {
+    if let Some(code) = remote::in_namespace() {
+        return code;
+    }
     outside_tools::main(
         &[Need::Program("ser2net"), Need::Program("esp_rfc2217_server")],
         outside_tools::tests![scenario_passes_through_esp_rfc2217_server, scenario_passes_through_ser2net],
@@ -20,6 +23,8 @@ fn main() -> ExitCode {
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").expect("listener").local_addr().expect("address").port()
 }
+
+const GUARD: std::time::Duration = std::time::Duration::from_secs(60);
 
 struct Server(Child);
 
@@ -33,10 +38,13 @@ impl Drop for Server {
 
 /// Starts a server on a free port and waits until it listens; another port where somebody else was faster.
 fn serve(command: impl Fn(u16) -> Command) -> (Server, u16) {
+    let begun = std::time::Instant::now();
     loop {
         let port = free_port();
         let mut server = Server(command(port).spawn().expect("the server starts"));
         while server.0.try_wait().expect("the server").is_none() {
+            // No test waits for ever; a server that has not begun to listen by then never will.
+            assert!(begun.elapsed() < GUARD, "the server does not listen");
             // A connection would take the only client's place: the kernel's own table tells who listens.
             if listens(port) {
                 return (server, port);
@@ -59,6 +67,7 @@ fn listens(port: u16) -> bool {
 /// It sets modem lines as soon as a client comes, which a pty has not; so it stands in front of the virtual board's own
 /// server.
 fn scenario_passes_through_esp_rfc2217_server() {
+    remote::loopback_up();
     let tool = outside_tools::program("esp_rfc2217_server");
     let board = VirtualBoard::new();
     let (_server, port) = serve(|port| {
@@ -71,6 +80,7 @@ fn scenario_passes_through_esp_rfc2217_server() {
 }
 
 fn scenario_passes_through_ser2net() {
+    remote::loopback_up();
     let board = VirtualBoard::new();
     let config = board.path("ser2net.yaml");
     let (_server, port) = serve(|port| {

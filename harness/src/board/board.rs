@@ -75,6 +75,16 @@ pub trait Board {
     /// The console is gone and does not come back.
     async fn read_console(&mut self, buffer: &mut [u8]) -> Result<Heard, BoardError>;
 
+    /// Proves that the console is still attached to the device: silence of a line that is dead is not the device's. Waits
+    /// for a port that is away.
+    ///
+    /// # Errors
+    ///
+    /// It is not, and does not come back.
+    async fn alive(&mut self) -> Result<(), BoardError> {
+        Ok(())
+    }
+
     /// Writes to the device's console input.
     ///
     /// # Errors

@@ -92,8 +92,11 @@ impl PortId {
     /// where there is no such port. However it is named, a board has one.
     #[must_use]
     pub fn board(&self, attached: &[AttachedPort]) -> Option<String> {
-        if matches!(self, Self::Rfc2217(_) | Self::Labgrid(_)) {
-            return Some(self.to_string());
+        match self {
+            // How it is spoken to does not make it another board.
+            Self::Rfc2217(address) => return Some(Address { unconfirmed: false, ..address.clone() }.to_string()),
+            Self::Labgrid(_) => return Some(self.to_string()),
+            Self::Path(_) | Self::Usb { .. } => {}
         }
         let path = self.resolve(attached).ok()?;
         let real = std::fs::canonicalize(&path).ok()?;

@@ -139,6 +139,15 @@ impl Port {
         })
     }
 
+    /// Proves that the way to a port on another machine is still there; a local one is watched by the kernel.
+    ///
+    /// # Errors
+    ///
+    /// Its server does not answer.
+    pub fn alive(&self) -> Result<(), BoardError> {
+        self.remote.as_ref().map_or(Ok(()), RemotePort::alive)
+    }
+
     /// Why the connection to a port on another machine ended, where it did.
     #[must_use]
     pub fn lost(&self) -> Option<BoardError> {

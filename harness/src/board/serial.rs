@@ -238,6 +238,18 @@ impl Board for SerialBoard {
         Ok(Heard::Gap(note))
     }
 
+    async fn alive(&mut self) -> Result<(), BoardError> {
+        // With the power cut, a port is away by right.
+        if !self.powered {
+            return Ok(());
+        }
+        if let Console::Away { since, .. } = &self.console {
+            let since = *since;
+            self.look_for_port(since).await?;
+        }
+        self.port.alive()
+    }
+
     async fn write_console(&mut self, bytes: &[u8]) -> Result<(), BoardError> {
         let failed = |why: String| BoardError::Port { doing: "write to", port: self.port.path().to_owned(), why };
         let Console::Attached(console) = &self.console else {
@@ -381,5 +393,22 @@ mod tests {
         assert!(heard(&mut board).await.expect("a note").contains("is back"));
         again.write_all(b"boot").expect("written");
         assert_eq!(heard(&mut board).await.expect("bytes"), "boot");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn line_that_is_away_at_the_end_is_told_where_it_stays_away() {
+        let folder = tempfile::tempdir().expect("folder");
+        let link = folder.path().join("board");
+        let device = plug_in(&link);
+        let mut board = board(&link);
+        board.start().await.expect("started");
+        board.alive().await.expect("there");
+        unplug(device, &link);
+        assert!(heard(&mut board).await.expect("a note").contains("is gone"));
+        let again = plug_in(&link);
+        board.alive().await.expect("back in time");
+        unplug(again, &link);
+        assert!(heard(&mut board).await.expect("a note").contains("is gone"));
+        board.alive().await.expect_err("it stays away");
     }
 }

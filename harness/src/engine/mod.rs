@@ -114,7 +114,8 @@ impl Engine<'_, '_> {
         for (index, step) in self.scenario.steps.iter().enumerate() {
             self.step(index, step).await?;
         }
-        self.observe().await
+        self.observe().await?;
+        Ok(self.rig.alive().await?)
     }
 
     async fn step(&mut self, index: usize, step: &Step) -> Result<(), Stop> {

@@ -114,6 +114,15 @@ pub trait Rig {
         None
     }
 
+    /// Proves that what was not heard was not said: the way to the device's console is still there.
+    ///
+    /// # Errors
+    ///
+    /// It is not, so silence says nothing of the firmware.
+    async fn alive(&mut self) -> Result<(), RigError> {
+        Ok(())
+    }
+
     /// Gathers what a device that crashed left behind, after the observation has ended; in words.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ struct Scripted {
     start: tokio::time::Instant,
     script: VecDeque<(u64, Result<&'static str, &'static str>)>,
     acted: Vec<Duration>,
+    /// The line to it is dead in the end.
+    dead: bool,
     /// How it is told keys.
     talk: Option<Talk>,
     told: Vec<Order>,
@@ -63,6 +65,10 @@ impl Rig for Scripted {
         Ok(Action::ConsoleInput { text: "told".to_owned() })
     }
 
+    async fn alive(&mut self) -> Result<(), RigError> {
+        if self.dead { Err(RigError("the server does not answer".to_owned())) } else { Ok(()) }
+    }
+
     fn decode(&self, crash: &Crash) -> Option<RigEvent> {
         let frame = |address: &u64| Frame { address: *address, function: None, file: None, line: None };
         let frames = crash.counters.iter().map(frame).collect();
@@ -74,6 +80,8 @@ impl Rig for Scripted {
     }
 }
 
+/// Name of a scenario in which the line to the device is dead in the end.
+const DEAD: &str = "dead-line";
 const VALID: &str = "I (900) Ota: Marking firmware as valid";
 
 fn marked() -> Pattern {
@@ -152,7 +160,7 @@ fn watch_talk(
     virtual_time::run(virtual_time::Mode::Warped, &in_flight, async {
         let start = tokio::time::Instant::now();
         let script = script.iter().copied().collect();
-        let mut rig = Scripted { start, script, acted: vec![], talk, told: vec![] };
+        let mut rig = Scripted { start, script, acted: vec![], dead: scenario.name == DEAD, talk, told: vec![] };
         let reader = ConsoleReader::new(Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect")));
         let mut timeline = Timeline::new(|| 0, |_| {});
         run_at_most(max_events, scenario, &facts(), &mut rig, reader, &mut timeline, Action::Reset).await;
@@ -347,4 +355,12 @@ fn key_that_is_provisioned_in_a_step_is_told_too() {
     let plain = Talk { ready: None, done: None, ..set_url() };
     let (_, _, acted, told) = watch_talk(MAX_EVENTS, &asks, &[(2000, Ok(VALID))], Some(plain));
     assert_eq!((told.len(), acted), (2, vec![]), "before the steps, and in one: nothing is written to flash");
+}
+
+#[test]
+fn silence_of_a_dead_line_is_no_failure_of_the_firmware() {
+    let mut silent = scenario(happens(1, None), 60);
+    assert_eq!(watch(&silent, &[]).0, Status::Fail, "a device that says nothing, on a line that is there");
+    silent.name = DEAD.to_owned();
+    assert_eq!(watch(&silent, &[]).0, Status::Error);
 }

@@ -356,6 +356,10 @@ impl Rig for BoardRig<'_> {
         symbols::decode(crash, &elves)
     }
 
+    async fn alive(&mut self) -> Result<(), RigError> {
+        Ok(self.board.alive().await?)
+    }
+
     async fn after_crash(&mut self) -> Result<Option<String>, RigError> {
         let Some((partition, before)) = self.core_dump else { return Ok(None) };
         let fetched = flash_session(&mut *self.board, move |flash| core_dump::fetch(flash, &partition, before)).await?;

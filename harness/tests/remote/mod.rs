@@ -4,7 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use serde_json::Value;
 
@@ -79,4 +79,34 @@ impl Drop for VirtualBoard {
 
 pub(crate) fn words(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// Set inside the namespace.
+const INSIDE: &str = "BRICKPROOF_TEST_NAMESPACE";
+/// Gives the loopback interface a second address, and brings it up: ioctls SIOCSIFADDR and SIOCSIFFLAGS with IFF_UP and
+/// IFF_RUNNING (netdevice(7)). With 127.0.0.1 alone getaddrinfo's AI_ADDRCONFIG finds no address for ser2net to listen on.
+const LOOPBACK: &str = "import fcntl,socket,struct;s=socket.socket();\
+    fcntl.ioctl(s,0x8914,struct.pack('16sH14x',b'lo',0x41));\
+    fcntl.ioctl(s,0x8916,struct.pack('16sHH4s8x',b'lo:1',socket.AF_INET,0,socket.inet_aton('127.0.0.2')))";
+
+/// Runs this program again in a network namespace of its own, for servers that listen on all addresses: its exit code. `None`
+/// inside, and where tests are only listed.
+pub(crate) fn in_namespace() -> Option<ExitCode> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if std::env::var_os(INSIDE).is_some() || arguments.iter().any(|argument| argument == "--list") {
+        return None;
+    }
+    let mut again = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        again.args(["--user", "--map-root-user"]);
+    }
+    again.args(["--net", "--"]).arg(std::env::current_exe().expect("this program")).args(arguments);
+    let status = again.env(INSIDE, "1").status().expect("unshare (util-linux)");
+    Some(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Brings the namespace's loopback interface up.
+pub(crate) fn loopback_up() {
+    let up = Command::new(outside_tools::program("python")).args(["-c", LOOPBACK]).status().expect("python");
+    assert!(up.success(), "the loopback interface of the namespace does not come up");
 }

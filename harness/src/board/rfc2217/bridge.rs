@@ -24,8 +24,12 @@ use super::link::Link;
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 /// How long a server may take to agree to COM-PORT-OPTION, or to confirm a speed.
 const AGREE: Duration = Duration::from_secs(5);
+/// A server from which nothing came for so long is asked for something: a machine that vanished closes no connection.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Bytes of the device kept while nobody reads: some 20 s at 115200 baud. A serial driver drops what is too much, too.
 const KEPT: usize = 256 * 1024;
+/// Answers kept for whoever waits for one.
+const ANSWERS: usize = 16;
 
 /// The pty and the thread behind it.
 #[derive(Debug)]
@@ -51,7 +55,16 @@ impl Bridge {
             wire.out.extend(com_port(command, &[value]));
         }
         wire.stream.set_nonblocking(true)?;
-        let relay = Relay { wire, master, woken, link: Arc::clone(&link), to_pty: early, asked: None };
+        let relay = Relay {
+            wire,
+            master,
+            woken,
+            link: Arc::clone(&link),
+            to_pty: early,
+            asked: None,
+            heard: Instant::now(),
+            probed: None,
+        };
         let thread = std::thread::Builder::new().name("rfc2217".to_owned()).spawn(move || {
             relay.run();
             // Held until here: a pty that nobody has open would read as hung up.
@@ -191,6 +204,10 @@ struct Relay {
     to_pty: Vec<u8>,
     /// A speed that the server was asked for and did not confirm yet, and since when.
     asked: Option<(u32, Instant)>,
+    /// When anything came from the server last.
+    heard: Instant,
+    /// Since when it owes an answer to a question that was asked for no other reason.
+    probed: Option<Instant>,
 }
 
 impl Relay {
@@ -211,6 +228,7 @@ impl Relay {
             if !self.take_orders()? {
                 return Ok(());
             }
+            self.probe()?;
             self.send()?;
             self.give()?;
             let mut tcp = PollFlags::IN;
@@ -294,6 +312,22 @@ impl Relay {
         Ok(())
     }
 
+    /// Asks a silent server for its data size, which changes nothing (RFC 2217: a value of 0 asks).
+    fn probe(&mut self) -> io::Result<()> {
+        match self.probed {
+            Some(since) if since.elapsed() > AGREE => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("the server has not answered for {AGREE:?}: is its machine still there?"),
+            )),
+            None if self.heard.elapsed() > SILENCE => {
+                self.probed = Some(Instant::now());
+                self.wire.out.extend(com_port(SET_DATASIZE, &[0]));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn send(&mut self) -> io::Result<()> {
         while !self.wire.out.is_empty() {
             match self.wire.stream.write(&self.wire.out) {
@@ -337,30 +371,43 @@ impl Relay {
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => return Ok(()),
             Err(e) => return Err(e),
         };
+        (self.heard, self.probed) = (Instant::now(), None);
         for byte in &buffer[..n] {
             match self.wire.framer.push(*byte) {
                 Some(Frame::Data(byte)) if self.to_pty.len() < KEPT => self.to_pty.push(byte),
                 Some(Frame::Negotiation(verb, option)) => self.wire.negotiate(verb, option),
-                Some(Frame::Sub(content)) => self.answer(&content),
+                Some(Frame::Sub(content)) => self.answer(&content)?,
                 Some(Frame::Data(_)) | None => {}
             }
         }
         Ok(())
     }
 
-    fn answer(&mut self, content: &[u8]) {
-        let [COM_PORT, command, value @ ..] = content else { return };
-        let Some(command) = command.checked_sub(SERVER) else { return };
+    fn answer(&mut self, content: &[u8]) -> io::Result<()> {
+        let [COM_PORT, command, value @ ..] = content else { return Ok(()) };
+        let Some(command) = command.checked_sub(SERVER) else { return Ok(()) };
         let mut state = self.link.state();
         if command == SET_BAUDRATE {
-            // A server that sets another speed than asked for says so; there is no better one to be had.
             if let Some((wanted, _)) = self.asked.take() {
+                let set = value.try_into().map_or(0, u32::from_be_bytes);
+                // A UART's divider may miss the speed by a little; more than 3 % is not understood any more.
+                if set.abs_diff(wanted) > wanted / 33 {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("the server sets {set} baud in place of {wanted}: its port cannot do that speed"),
+                    ));
+                }
                 state.speed = wanted;
             }
         } else {
             state.answers.push((command, value.to_vec()));
+            // Notifications that nobody waits for.
+            if state.answers.len() > ANSWERS {
+                state.answers.remove(0);
+            }
         }
         drop(state);
         self.link.tell();
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use virtual_esp32::rfc2217::frame::{PURGE_DATA, SET_CONTROL, com_port};
+use virtual_esp32::rfc2217::frame::{PURGE_DATA, SET_CONTROL, SET_DATASIZE, com_port};
 
 /// How long a server may take to confirm an order.
 const CONFIRM: Duration = Duration::from_secs(5);
@@ -88,6 +88,16 @@ impl Link {
         drop(state);
         self.wake();
         self.wait(|state| !state.purge, "throwing received bytes away")
+    }
+
+    /// Proves that the server is still there.
+    pub(super) fn alive(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.answers.clear();
+        state.orders.push_back(com_port(SET_DATASIZE, &[0]));
+        drop(state);
+        self.wake();
+        self.wait(|state| state.answers.iter().any(|(command, _)| *command == SET_DATASIZE), "that it is still there")
     }
 
     pub(super) fn settle(&self) -> io::Result<()> {

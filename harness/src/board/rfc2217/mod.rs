@@ -128,6 +128,16 @@ impl RemotePort {
         self.bridge.link().settle()
     }
 
+    /// Proves that the server is still there.
+    ///
+    /// # Errors
+    ///
+    /// It does not answer.
+    pub fn alive(&self) -> Result<(), BoardError> {
+        let why = |e: io::Error| BoardError::Remote { address: self.address.to_string(), why: e.to_string() };
+        self.bridge.link().alive().map_err(why)
+    }
+
     /// Throws away what the device said so far.
     ///
     /// # Errors
