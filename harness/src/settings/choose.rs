@@ -189,6 +189,10 @@ impl Settings {
             _ if every.qemu.is_some() && board.backend != Some(Backend::Qemu) => {
                 return Err(incomplete("--qemu names an emulator, and this board is not emulated"));
             }
+            // Workers of a pool each hold a board; of these there are as many as are wanted.
+            Backend::Virtual if board.pool.is_some() => {
+                return Err(incomplete("a virtual board is in no `pool`: --jobs says how many run at once"));
+            }
             Backend::Virtual => BoardChoice::Virtual,
             Backend::Qemu if board.port.is_some() => {
                 return Err(incomplete("an emulated board has no `port`; leave it out, or say backend = \"serial\""));

@@ -106,6 +106,7 @@ fn board_that_lacks_something_is_told_with_its_name() {
     for (text, words) in [
         ("[boards.desk]\nbaud = 9600\n", "it has no `port`"),
         ("[boards.desk]\nbackend = \"virtual\"\nport = \"/dev/ttyUSB0\"\n", "a virtual board has no `port`"),
+        ("[boards.desk]\nbackend = \"virtual\"\npool = \"c3\"\n", "in no `pool`"),
         ("[boards.desk]\nport = \"/dev/ttyUSB0\"\nreset = \"commands\"\n", "needs `hold`, `run` and `download`"),
         ("[boards.desk]\nport = \"/dev/ttyUSB0\"\ncommands = { power-off = \"true\" }\n", "are given together"),
     ] {
