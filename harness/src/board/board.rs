@@ -21,13 +21,25 @@ pub enum Heard {
     Note(String),
 }
 
-/// Where a halted processor stands.
+/// Where the cores of a halted processor stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
-    /// Program counter of each core.
-    pub program_counters: Vec<u64>,
-    /// The call chain of the first core, innermost first.
-    pub backtrace: Vec<u64>,
+    /// Each core that runs.
+    pub cores: Vec<CoreState>,
+}
+
+/// Where a core stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CoreState {
+    /// Which core: 0 is the first.
+    pub core: usize,
+    /// Its program counter.
+    pub counter: u64,
+    /// The calls that led there, innermost first, each as an address inside the call instruction. Of a RISC-V core only
+    /// the one in its return address register.
+    pub callers: Vec<u64>,
+    /// Words of a RISC-V core's stack, from its top: the other callers are among them.
+    pub stack: Vec<u32>,
 }
 
 /// A board: what has a flash, a console and a reset line.
@@ -112,7 +124,12 @@ pub trait Board {
         Err(self.unable("cut its power at a flash operation", "only a virtual board knows its own operations"))
     }
 
-    /// Halts the processor, says where it stands, and lets it go on.
+    /// Whether [`Self::inspect`] may be asked for.
+    fn can_inspect(&self) -> bool {
+        false
+    }
+
+    /// Halts the processor, says where it stands, and lets it go on. Its watchdogs may be off from then on.
     ///
     /// # Errors
     ///

@@ -115,6 +115,16 @@ pub enum BoardError {
     /// The emulator failed.
     #[error(transparent)]
     Emulator(#[from] super::qemu::QemuError),
+    /// A debug probe failed.
+    #[error("cannot {doing} debug probe {probe}: {why}")]
+    Probe {
+        /// What was tried: "open", "attach to the chip on".
+        doing: String,
+        /// Which probe, as given.
+        probe: String,
+        /// Why, and what to do.
+        why: String,
+    },
     /// The reset line failed.
     #[error("cannot {doing} the board on {port} by {method}: {why}")]
     Reset {

@@ -4,6 +4,11 @@ use esp_image::chip::ChipId;
 
 use super::BoardError;
 
+/// Why a chip with flash encryption must not be written.
+pub(super) const ENCRYPTED: &str = "flash encryption is on: plain images and NVS would make it unbootable";
+/// Why a chip with secure boot must not be written.
+pub(super) const SIGNED: &str = "secure boot is on: unsigned images would make it unbootable";
+
 /// A piece of flash to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Region {

@@ -9,7 +9,7 @@ use espflash::target::ProgressCallbacks;
 use serialport::{TTYPort, UsbPortInfo};
 
 use super::BoardError;
-use super::flash::{ChipFacts, FlashAccess, Region, Written};
+use super::flash::{ChipFacts, ENCRYPTED, FlashAccess, Region, SIGNED, Written};
 
 /// How flashing is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,16 @@ impl Session {
     /// Nothing answers, or what answers is no ESP.
     pub fn connect(tty: TTYPort, port: &str, options: FlashOptions) -> Result<Self, BoardError> {
         // espflash chooses reset sequences by this identity; they are ours to play, so it names no device.
-        let usb = UsbPortInfo { vid: 0, pid: 0, serial_number: None, manufacturer: None, product: None };
+        let usb = UsbPortInfo {
+            vid: 0,
+            pid: 0,
+            serial_number: None,
+            manufacturer: None,
+            product: None,
+            // probe-rs switches a feature of serialport on.
+            #[cfg(feature = "probe")]
+            interface: None,
+        };
         let connection = Connection::new(
             tty,
             usb,
@@ -81,9 +90,9 @@ impl FlashAccess for Session {
             // The ESP32's ROM has no such command; its eFuses are read by espflash's own chip detection.
             self.flasher.security_info().ok().and_then(|info| {
                 if info.flash_crypt_cnt.count_ones() % 2 == 1 {
-                    Some("flash encryption is on: plain images and NVS would make it unbootable".to_owned())
+                    Some(ENCRYPTED.to_owned())
                 } else if info.flags & SECURE_BOOT != 0 {
-                    Some("secure boot is on: unsigned images would make it unbootable".to_owned())
+                    Some(SIGNED.to_owned())
                 } else if info.flags & SECURE_DOWNLOAD != 0 {
                     Some("it is in secure download mode, which allows no reading back".to_owned())
                 } else {

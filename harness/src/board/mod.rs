@@ -18,6 +18,7 @@ pub mod lines;
 pub mod nvs;
 pub mod port;
 pub mod ports;
+pub mod probe;
 pub mod qemu;
 pub mod reset;
 pub mod rfc2217;

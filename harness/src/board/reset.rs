@@ -10,6 +10,7 @@ use super::lines::{
     CLASSIC_HOLD, CLASSIC_RELEASE_DOWNLOAD, CLASSIC_RELEASE_RUN, Step, USB_JTAG_DOWNLOAD, USB_JTAG_HOLD,
     USB_JTAG_RELEASE_RUN, play,
 };
+use super::probe::{ByProbe, Probe};
 use super::virtual_reset::BySocket;
 use super::{BoardError, port::Port};
 use virtual_esp32::CutPlan;
@@ -32,6 +33,8 @@ pub enum ResetMethod {
     UsbSerialJtag,
     /// Commands of the board's settings alone.
     Commands,
+    /// The board's debug probe.
+    Probe,
     /// A virtual board's control socket.
     Virtual(String),
 }
@@ -44,13 +47,14 @@ impl FromStr for ResetMethod {
             "dtr-rts" => Ok(Self::DtrRts),
             "usb-serial-jtag" => Ok(Self::UsbSerialJtag),
             "commands" => Ok(Self::Commands),
+            "probe" => Ok(Self::Probe),
             _ => match text.strip_prefix("virtual:") {
                 Some(socket) if !socket.is_empty() => Ok(Self::Virtual(socket.to_owned())),
                 _ => Err(BoardError::Malformed {
                     given: text.to_owned(),
                     what: "reset method",
                     why: "it is dtr-rts, usb-serial-jtag, commands (with `hold`, `run` and `download` under `commands` in \
-                          brickproof.toml), or virtual:SOCKET with the control socket that `brickproof virtual` prints"
+                          brickproof.toml), probe (with a `probe` table there), or virtual:SOCKET with the control socket that `brickproof virtual` prints"
                         .to_owned(),
                 }),
             },
@@ -63,12 +67,22 @@ impl ResetMethod {
     ///
     /// # Errors
     ///
-    /// A virtual board's control socket cannot be reached.
-    pub fn line(&self, port: &Port, commands: &Commands) -> Result<Box<dyn ResetLine>, BoardError> {
+    /// A virtual board's control socket cannot be reached, or there is no probe where that is the method.
+    pub fn line(
+        &self,
+        port: &Port,
+        commands: &Commands,
+        probe: Option<&Probe>,
+    ) -> Result<Box<dyn ResetLine>, BoardError> {
         let line: Option<Box<dyn ResetLine>> = match self {
             Self::DtrRts => Some(Box::new(ModemReset::Classic)),
             Self::UsbSerialJtag => Some(Box::new(ModemReset::UsbJtag)),
             Self::Commands => None,
+            Self::Probe => Some(Box::new(ByProbe(probe.map(Probe::share).ok_or_else(|| BoardError::Unable {
+                port: port.path().to_owned(),
+                what: "be reset by its probe",
+                why: "none is configured for it: add a `probe` table".to_owned(),
+            })?))),
             Self::Virtual(socket) => Some(Box::new(BySocket::connect(socket, port)?)),
         };
         Ok(match line {
@@ -84,6 +98,7 @@ impl fmt::Display for ResetMethod {
             Self::DtrRts => f.write_str("dtr-rts"),
             Self::UsbSerialJtag => f.write_str("usb-serial-jtag"),
             Self::Commands => f.write_str("commands"),
+            Self::Probe => f.write_str("probe"),
             Self::Virtual(socket) => write!(f, "virtual:{socket}"),
         }
     }

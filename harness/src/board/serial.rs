@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use esp_image::chip::ChipId;
 use tokio::time::Instant;
 use virtual_time::Pipe;
 
@@ -13,6 +14,7 @@ use super::console_port::ConsolePort;
 use super::flasher::{FlashOptions, Session};
 use super::identity::PortId;
 use super::port::Port;
+use super::probe::{Probe, ProbeSettings, ProbedBoard};
 use super::reset::{BootMode, ResetLine, ResetMethod};
 
 /// How often download mode is tried: the first bytes after a reset may be lost to a bridge that wakes up.
@@ -37,6 +39,10 @@ pub struct Connection {
     pub baud: u32,
     /// How flashing is done.
     pub flash: FlashOptions,
+    /// Its debug probe, where it has one.
+    pub probe: Option<ProbeSettings>,
+    /// The chip that the probe is told to expect.
+    pub chip: ChipId,
 }
 
 impl Connection {
@@ -44,11 +50,16 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// See [`Port::open`] and [`ResetMethod::line`].
-    pub fn open(&self) -> Result<SerialBoard, BoardError> {
+    /// See [`Port::open`], [`ResetMethod::line`] and [`Probe::new`].
+    pub fn open(&self) -> Result<Box<dyn Board>, BoardError> {
         let port = Port::open(&self.id, self.baud)?;
-        let line = self.reset.line(&port, &self.commands)?;
-        Ok(SerialBoard::new(port, line, self.flash, None))
+        let probe = self.probe.as_ref().map(|settings| Probe::new(settings, self.chip)).transpose()?;
+        let line = self.reset.line(&port, &self.commands, probe.as_ref())?;
+        let board = SerialBoard::new(port, line, self.flash, None);
+        Ok(match (probe, &self.probe) {
+            (Some(probe), Some(settings)) => Box::new(ProbedBoard::new(board, probe, settings.clone())),
+            _ => Box::new(board),
+        })
     }
 }
 
@@ -90,7 +101,15 @@ impl SerialBoard {
         })
     }
 
-    async fn hold_after_flash(&mut self) -> Result<(), BoardError> {
+    /// Lets the chip run with its console not attached: what it says then is nobody's.
+    pub(super) async fn run_unheard(&mut self) -> Result<(), BoardError> {
+        self.console = Console::Silent;
+        self.back().await?;
+        self.reset.hold(&self.port).await?;
+        self.reset.release(&self.port, BootMode::Run).await
+    }
+
+    pub(super) async fn hold_after_flash(&mut self) -> Result<(), BoardError> {
         self.back().await?;
         self.reset.hold(&self.port).await
     }

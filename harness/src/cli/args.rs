@@ -231,12 +231,15 @@ pub struct SweepArgs {
 /// How a board on a serial port is reached.
 #[derive(Clone, Debug, Args)]
 pub struct LineArgs {
-    /// How a board on a serial port is reset: dtr-rts (the default), usb-serial-jtag, commands, virtual:SOCKET.
+    /// How a board on a serial port is reset: dtr-rts (the default), usb-serial-jtag, commands, probe, virtual:SOCKET.
     #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET")]
     pub reset: Option<String>,
     /// Baud rate while flashing.
     #[arg(long, value_name = "BAUD", value_parser = clap::value_parser!(u32).range(1..))]
     pub flash_baud: Option<u32>,
+    /// Its debug probe: VID:PID or VID:PID:SERIAL, as `brickproof boards` shows them.
+    #[arg(long, value_name = "PROBE", env = "BRICKPROOF_PROBE")]
+    pub probe: Option<String>,
     /// How long a board that another process holds is waited for; 10min unless configured.
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub wait_board: Option<Duration>,
@@ -284,9 +287,12 @@ pub struct NvsArgs {
     /// A file that holds an NVS partition, in place of a board.
     #[arg(long, value_name = "FILE", global = true, conflicts_with = "board")]
     pub file: Option<PathBuf>,
-    /// How a board is reset: dtr-rts (the default), usb-serial-jtag, commands, virtual:SOCKET.
+    /// How a board is reset: dtr-rts (the default), usb-serial-jtag, commands, probe, virtual:SOCKET.
     #[arg(long, value_name = "METHOD", env = "BRICKPROOF_RESET", global = true)]
     pub reset: Option<String>,
+    /// Its debug probe: VID:PID or VID:PID:SERIAL, as `brickproof boards` shows them.
+    #[arg(long, value_name = "PROBE", env = "BRICKPROOF_PROBE", global = true)]
+    pub probe: Option<String>,
     /// How long a board that another process holds is waited for; 10min unless configured.
     #[arg(long, value_name = "TIME", value_parser = parse_time, global = true)]
     pub wait_board: Option<Duration>,

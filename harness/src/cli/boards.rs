@@ -10,6 +10,7 @@ use super::args::BoardsArgs;
 use super::out;
 use crate::board::identity::PortId;
 use crate::board::ports::{self, AttachedPort};
+use crate::board::probe::{self, AttachedProbe};
 use crate::lease::{self, Holder, LeaseError};
 use crate::settings::{Backend, BoardLayer, Settings, Sources, clashes};
 
@@ -18,6 +19,8 @@ use crate::settings::{Backend, BoardLayer, Settings, Sources, clashes};
 #[serde(rename_all = "kebab-case")]
 struct Inventory {
     attached: Vec<Attached>,
+    /// Debug probes; nothing where this program cannot know.
+    probes: Option<Vec<AttachedProbe>>,
     configured: Vec<Configured>,
     problems: Vec<String>,
     /// The files that configure.
@@ -114,7 +117,8 @@ fn configured(name: &str, board: &BoardLayer, attached: &[AttachedPort], use_: U
 
 pub(super) fn boards(args: &BoardsArgs, sources: &Sources) -> Result<u8> {
     let settings = super::settings(sources)?;
-    let inventory = inventory(&settings, &ports::attached(), &lease::default_folder()).map_err(|e| miette!("{e}"))?;
+    let (ports, leases) = (ports::attached(), lease::default_folder());
+    let inventory = inventory(&settings, &ports, probe::attached(), &leases).map_err(|e| miette!("{e}"))?;
     if args.json {
         out(&(serde_json::to_string_pretty(&inventory).map_err(|e| miette!("{e}"))? + "\n"))?;
     } else {
@@ -123,7 +127,12 @@ pub(super) fn boards(args: &BoardsArgs, sources: &Sources) -> Result<u8> {
     Ok(u8::from(!inventory.problems.is_empty()))
 }
 
-fn inventory(settings: &Settings, ports: &[AttachedPort], leases: &Path) -> Result<Inventory, LeaseError> {
+fn inventory(
+    settings: &Settings,
+    ports: &[AttachedPort],
+    probes: Option<Vec<AttachedProbe>>,
+    leases: &Path,
+) -> Result<Inventory, LeaseError> {
     let mut all = Vec::new();
     for port in ports {
         all.push(attached(port, Use::of(&PortId::Path(port.path.clone()), ports, leases)?));
@@ -141,7 +150,7 @@ fn inventory(settings: &Settings, ports: &[AttachedPort], leases: &Path) -> Resu
         .map(|(one, other, port)| format!("boards {one} and {other} are both on {port}: no run takes either"))
         .collect();
     let files = settings.files.iter().map(|file| file.display().to_string()).collect();
-    Ok(Inventory { attached: all, configured: boards, problems, files })
+    Ok(Inventory { attached: all, probes, configured: boards, problems, files })
 }
 
 fn text(inventory: &Inventory) -> String {
@@ -155,6 +164,17 @@ fn text(inventory: &Inventory) -> String {
         let name = port.usb.as_deref().unwrap_or(&port.port);
         let product = port.product.as_deref().unwrap_or("");
         let _ = writeln!(text, "{:<16} {name:<34} {product:<24} {}", port.port, port.use_.words());
+    }
+    match inventory.probes.as_deref() {
+        None => text.push_str("debug probes: this brickproof was built without probe support (feature `probe`)\n"),
+        Some([]) => text.push_str("no debug probe is attached\n"),
+        Some(probes) => {
+            let _ = writeln!(text, "\n{:<16} {:<34} {:<24}", "attached probe", "--probe", "product");
+            for probe in probes {
+                let may = if probe.accessible { "" } else { " (permission denied: docs/probes.md)" };
+                let _ = writeln!(text, "{:<16} {:<34} {}{may}", probe.kind, probe.select, probe.product);
+            }
+        }
     }
     let _ = writeln!(text, "\n{:<16} {:<34} {:<24} held by", "configured board", "port", "now");
     for board in &inventory.configured {
@@ -208,7 +228,13 @@ mod tests {
         let me = Holder { pid: 7, doing: "3 scenarios".to_owned(), since: "2026-11-23T17:00:00Z".to_owned() };
         let patience = lease::Patience { limit: std::time::Duration::ZERO, waiting: &mut |_| {}, ended: &|| None };
         let _held = lease::acquire(leases.path(), &["usb:303a:1001:AA:BB".to_owned()], &me, patience).expect("free");
-        let inventory = inventory(&settings, &ports, leases.path()).expect("leases");
+        let probe = AttachedProbe {
+            select: "303a:1001:AA:BB".to_owned(),
+            kind: "EspJtag".to_owned(),
+            product: "USB JTAG/serial".to_owned(),
+            accessible: false,
+        };
+        let inventory = inventory(&settings, &ports, Some(vec![probe]), leases.path()).expect("leases");
         insta::assert_snapshot!(text(&inventory));
         let json = serde_json::to_value(&inventory).expect("JSON");
         assert_eq!(json["configured"][1]["holder"]["pid"], 7);
@@ -220,7 +246,7 @@ mod tests {
         let merged = Layer::parse("brickproof.toml", config).expect("a layer");
         let settings = Settings { merged, files: Vec::new() };
         let leases = tempfile::tempdir().expect("folder");
-        let inventory = inventory(&settings, &[port("/dev/null", Some("AA"))], leases.path()).expect("leases");
+        let inventory = inventory(&settings, &[port("/dev/null", Some("AA"))], None, leases.path()).expect("leases");
         assert_eq!(inventory.problems, ["boards one and two are both on /dev/null: no run takes either"]);
     }
 }

@@ -42,8 +42,13 @@ fn in_file(file: &Path, command: &NvsCommand) -> Result<u8> {
 }
 
 fn on_board(args: &NvsArgs, board: &str, sources: &Sources) -> Result<u8> {
-    let line =
-        LineArgs { reset: args.reset.clone(), flash_baud: args.flash_baud, wait_board: args.wait_board, state: None };
+    let line = LineArgs {
+        reset: args.reset.clone(),
+        flash_baud: args.flash_baud,
+        probe: args.probe.clone(),
+        wait_board: args.wait_board,
+        state: None,
+    };
     let (connection, wait) = one_board(sources, board, &line)?;
     let _lease = match hold(&connection.id, "nvs", wait, &|| None) {
         Ok(lease) => lease,

@@ -10,7 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::args::{LineArgs, RunArgs};
 use super::{ci, judge::write_reports, out, progress};
+use crate::board::BoardError;
 use crate::board::ports;
+use crate::board::probe::ProbeLayer;
 use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::board::serial::Connection;
@@ -119,7 +121,8 @@ fn shuffle(scenarios: &mut [run::Selected], seed: u64) {
 /// What the command line says of how a board on a serial port is reached.
 fn line(args: &LineArgs) -> Result<BoardLayer> {
     let reset = args.reset.as_deref().map(str::parse::<ResetMethod>).transpose().map_err(|e| miette!("{e}"))?;
-    Ok(BoardLayer { reset, flash_baud: args.flash_baud, ..BoardLayer::default() })
+    let probe = args.probe.as_deref().map(str::parse).transpose().map_err(|e: BoardError| miette!("{e}"))?;
+    Ok(BoardLayer { reset, flash_baud: args.flash_baud, probe: probe.map(ProbeLayer::of), ..BoardLayer::default() })
 }
 
 /// The board on a serial port that a command other than `run` is about, and how long it is waited for.

@@ -107,6 +107,8 @@ pub enum CauseKind {
     NothingBootable,
     /// The firmware crashed.
     Crash,
+    /// The processor stays in one place.
+    Hang,
     /// The supply voltage dropped.
     Brownout,
     /// The device never joined its network.

@@ -1,6 +1,6 @@
 //! Causes that lie in the device: its boots, its image, its network.
 
-use crate::timeline::RefusedBecause;
+use crate::timeline::{RefusedBecause, Standing};
 
 use super::cause::{Cause, CauseKind, Confidence, Evidence};
 use super::facts::{Facts, Seen};
@@ -46,6 +46,7 @@ pub(super) fn causes(facts: &Facts) -> Vec<Cause> {
             seen.evidence(),
         ));
     }
+    causes.extend(hang(facts));
     if let Some(seen) = &facts.brownout {
         causes.push(make(
             CauseKind::Brownout,
@@ -57,6 +58,19 @@ pub(super) fn causes(facts: &Facts) -> Vec<Cause> {
     }
     causes.extend(network(facts));
     causes
+}
+
+fn hang(facts: &Facts) -> Option<Cause> {
+    let (standing, seq) = facts.stands.as_ref()?;
+    let Standing::Stuck { halted, looks } = standing else { return None };
+    let place = halted.frames.first()?;
+    Some(make(
+        CauseKind::Hang,
+        Confidence::Likely,
+        format!("The device hangs in {place}: {looks} looks at its processor found it there."),
+        "Look at what this function waits for, and give the wait a limit; the timeline has the whole call chain.",
+        vec![Evidence { seq: *seq, text: standing.to_string() }],
+    ))
 }
 
 fn refused(because: RefusedBecause, seen: &Seen) -> Cause {

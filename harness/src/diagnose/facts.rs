@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ota_server::event::ServerEvent;
 use url::Url;
 
-use crate::timeline::{Action, ConsoleLine, DeviceEvent, DeviceTime, Frame, RefusedBecause};
+use crate::timeline::{Action, ConsoleLine, DeviceEvent, DeviceTime, Frame, RefusedBecause, Standing, standing};
 
 use super::attempt::{Attempt, Failure};
 use super::cause::Evidence;
@@ -58,6 +58,8 @@ pub(super) struct Facts {
     pub(super) resets: Option<Seen>,
     /// Resets in a row without a sign of normal operation between; the longest such row.
     pub(super) longest_loop: Option<Seen>,
+    /// Where the processor was found last, and the event that tells.
+    pub(super) stands: Option<(Standing, u64)>,
     pub(super) refused: Vec<(RefusedBecause, Seen)>,
     pub(super) nothing_bootable: Option<Seen>,
     pub(super) image_invalid: Option<Seen>,
@@ -249,7 +251,10 @@ impl Facts {
         }
     }
 
-    pub(super) fn action(&mut self, _seq: u64, action: &Action) {
+    pub(super) fn action(&mut self, seq: u64, action: &Action) {
+        if let Action::Inspected { looks } = action {
+            self.stands = standing(looks).map(|standing| (standing, seq));
+        }
         // What the operator does to the board's power or reset line is no boot loop.
         if matches!(action, Action::Reset | Action::PowerOn | Action::PowerOff | Action::Flashed { .. }) {
             self.current_loop = None;

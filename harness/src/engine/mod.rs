@@ -17,6 +17,7 @@ use crate::judge::{self, Facts, Matcher};
 use crate::scenario::model::{Scenario, Step, StepAction};
 use crate::symbols::CrashWatch;
 use crate::timeline::{Action, DeviceEvent, DeviceTime, Event, EventKind, RigEvent, Timeline, WaitOutcome};
+use crate::verdict::Status;
 
 /// A run of more events than this has run away.
 const MAX_EVENTS: usize = 400_000;
@@ -30,6 +31,14 @@ const LATE_WINDOW: Duration = Duration::from_secs(600);
 /// A line that stands unfinished for this long is taken as it is: a prompt, or what a hang left. A UART sends a byte in
 /// under 0.1 ms at 115200 baud, and USB bridges hold bytes back for some 16 ms at most (FTDI's latency timer).
 const QUIET: Duration = Duration::from_secs(1);
+
+/// Looks at a halted processor: one tells where it is, several whether it stays there.
+const LOOKS: usize = 3;
+/// Time between two looks: much longer than a scheduler's tick (10 ms in ESP-IDF), much shorter than anything waits for.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// A device that fails, and says nothing for this long, is looked at where it can be. The firmware
+/// that this began with speaks every 10 s, whatever it does.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Runs a scenario to its end. Whatever goes wrong with the rig is on the timeline afterwards, as is the end.
 pub async fn run(
@@ -63,13 +72,15 @@ async fn run_at_most(
         timeline,
     };
     engine.timeline.record(engine.rig.now(), None, EventKind::Action(started));
-    if let Err(stop) = engine.drive().await {
+    let ended = engine.drive().await;
+    let whole = ended.is_ok();
+    if let Err(stop) = ended {
         match stop {
             Stop::Rig(error) => engine.tell_rig(RigEvent::Error { message: error.to_string() }),
             Stop::Runaway(event) => engine.tell_rig(event),
         }
     }
-    engine.end().await;
+    engine.end(whole).await;
 }
 
 /// Why a run stops early.
@@ -126,6 +137,8 @@ impl Engine<'_, '_> {
             if let StepAction::Wait(time) = action {
                 let until = self.rig.now() + *time;
                 while self.take(until).await? {}
+            } else if matches!(action, StepAction::Inspect) {
+                self.inspect().await;
             } else if let StepAction::Provision(keys) = action
                 && let Some(talk) = self.rig.talk(keys, false)?
             {
@@ -241,13 +254,39 @@ impl Engine<'_, '_> {
         self.timeline.record(self.rig.now(), None, EventKind::Rig(event));
     }
 
-    async fn end(&mut self) {
+    fn fails(&self) -> bool {
+        judge::judge(self.scenario, self.timeline.events(), self.facts).status == Status::Fail
+    }
+
+    /// Looks at the processor. A probe that fails says nothing of the firmware.
+    async fn inspect(&mut self) {
+        let mut looks = Vec::new();
+        for look in 0..LOOKS {
+            if look > 0 {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
+            match self.rig.inspect().await {
+                Ok(cores) => looks.push(cores),
+                Err(why) => {
+                    self.tell_rig(RigEvent::Note { message: format!("the processor could not be looked at: {why}") });
+                    return;
+                }
+            }
+        }
+        self.tell_actions(vec![Action::Inspected { looks }]);
+    }
+
+    async fn end(&mut self, whole: bool) {
         let at = self.rig.now();
         self.take_unfinished();
         if let Some(per_mille) = drift(self.timeline.events()) {
             self.tell_rig(RigEvent::ClockDrift { per_mille });
         }
         self.timeline.record(at, None, EventKind::Action(Action::RunEnded));
+        // Not before the end: a probe that attaches switches watchdogs off, and one of them might have saved the device.
+        if whole && at.saturating_sub(self.heard) >= SILENCE && self.rig.can_inspect() && self.fails() {
+            self.inspect().await;
+        }
         let panicked = |e: &Event| matches!(e.kind, EventKind::Device { event: DeviceEvent::Panic { .. }, .. });
         if self.timeline.events().iter().any(panicked) {
             match self.rig.after_crash().await {

@@ -9,7 +9,7 @@ use ota_server::event::ServerEvent;
 use super::{Order, Talk};
 use crate::scenario::model::{Scenario, StepAction, Template};
 use crate::symbols::Crash;
-use crate::timeline::{Action, RigEvent};
+use crate::timeline::{Action, Halted, RigEvent};
 
 /// The rig failed: no verdict on the firmware is possible.
 #[derive(Debug, thiserror::Error)]
@@ -121,6 +121,20 @@ pub trait Rig {
     /// It is not, so silence says nothing of the firmware.
     async fn alive(&mut self) -> Result<(), RigError> {
         Ok(())
+    }
+
+    /// Whether [`Self::inspect`] may be asked for.
+    fn can_inspect(&self) -> bool {
+        false
+    }
+
+    /// Halts the processor for a moment to see where it stands: all cores that run.
+    ///
+    /// # Errors
+    ///
+    /// It could not be seen, which says nothing of the firmware.
+    async fn inspect(&mut self) -> Result<Vec<Halted>, RigError> {
+        Err(RigError("this rig has no debug probe".to_owned()))
     }
 
     /// Gathers what a device that crashed left behind, after the observation has ended; in words.

@@ -9,7 +9,7 @@ use crate::scenario::model::{
     Anchor, Count, Expectation, ExpectationKind, Images, Pattern, Source, Template, Wait, Window,
 };
 use crate::symbols::Crash;
-use crate::timeline::Frame;
+use crate::timeline::{Frame, Halted};
 use crate::verdict::Status;
 
 /// A rig that plays a script: what comes when, on tokio's paused clock.
@@ -19,6 +19,8 @@ struct Scripted {
     acted: Vec<Duration>,
     /// The line to it is dead in the end.
     dead: bool,
+    /// Where its probe finds the processor, or why it does not.
+    probe: Option<Result<&'static str, &'static str>>,
     /// How it is told keys.
     talk: Option<Talk>,
     told: Vec<Order>,
@@ -75,6 +77,22 @@ impl Rig for Scripted {
         Some(RigEvent::Crash { line: crash.line, frames, stack: vec![], why_not: None })
     }
 
+    fn can_inspect(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    async fn inspect(&mut self) -> Result<Vec<Halted>, RigError> {
+        match self.probe {
+            Some(Ok(function)) => {
+                let function = Some(function.to_owned());
+                let frame = Frame { address: 0x4200_0000, function, file: None, line: None };
+                Ok(vec![Halted { core: 0, frames: vec![frame], stack: vec![] }])
+            }
+            Some(Err(why)) => Err(RigError(why.to_owned())),
+            None => panic!("inspected without a probe"),
+        }
+    }
+
     async fn stop(&mut self) -> Vec<Incoming> {
         vec![]
     }
@@ -82,6 +100,9 @@ impl Rig for Scripted {
 
 /// Name of a scenario in which the line to the device is dead in the end.
 const DEAD: &str = "dead-line";
+/// Names of scenarios on a rig with a probe: one finds the processor in a function, one fails.
+const PROBED: &str = "probed";
+const BLIND: &str = "blind-probe";
 const VALID: &str = "I (900) Ota: Marking firmware as valid";
 
 fn marked() -> Pattern {
@@ -160,7 +181,12 @@ fn watch_talk(
     virtual_time::run(virtual_time::Mode::Warped, &in_flight, async {
         let start = tokio::time::Instant::now();
         let script = script.iter().copied().collect();
-        let mut rig = Scripted { start, script, acted: vec![], dead: scenario.name == DEAD, talk, told: vec![] };
+        let probe = match scenario.name.as_str() {
+            PROBED => Some(Ok("wait_for_ever")),
+            BLIND => Some(Err("the cable is loose")),
+            _ => None,
+        };
+        let mut rig = Scripted { probe, start, script, acted: vec![], dead: scenario.name == DEAD, talk, told: vec![] };
         let reader = ConsoleReader::new(Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect")));
         let mut timeline = Timeline::new(|| 0, |_| {});
         run_at_most(max_events, scenario, &facts(), &mut rig, reader, &mut timeline, Action::Reset).await;
@@ -363,4 +389,59 @@ fn silence_of_a_dead_line_is_no_failure_of_the_firmware() {
     assert_eq!(watch(&silent, &[]).0, Status::Fail, "a device that says nothing, on a line that is there");
     silent.name = DEAD.to_owned();
     assert_eq!(watch(&silent, &[]).0, Status::Error);
+}
+
+/// What the timeline tells of looks at the processor, and whether observation had ended before.
+fn looked_at(events: &[crate::timeline::Event]) -> Option<(String, bool)> {
+    let ended = events.iter().position(|e| matches!(e.kind, EventKind::Action(Action::RunEnded)));
+    let looks = |e: &crate::timeline::Event| {
+        matches!(e.kind, EventKind::Action(Action::Inspected { .. }))
+            || matches!(&e.kind, EventKind::Rig(RigEvent::Note { message }) if message.contains("looked at"))
+    };
+    let at = events.iter().position(looks)?;
+    Some((crate::timeline::describe(&events[at]).expect("words").1, ended.is_some_and(|ended| ended < at)))
+}
+
+fn probed(name: &str, action: Option<StepAction>) -> Scenario {
+    let mut scenario = Scenario { name: name.to_owned(), ..scenario(happens(1, None), 60) };
+    if let Some(action) = action {
+        scenario.steps[1].actions = vec![action];
+    }
+    scenario
+}
+
+#[test]
+fn device_that_fails_in_silence_is_looked_at_after_the_observation() {
+    let (status, events, _) = watch(&probed(PROBED, None), &[(2000, Ok("I (900) main: hello"))]);
+    let (told, after_the_end) = looked_at(&events).expect("looked at");
+    assert_eq!(status, Status::Fail);
+    assert!(told.contains("all 3 looks found core 0 in wait_for_ever"), "{told}");
+    assert!(after_the_end, "a probe that attaches changes what the device does");
+}
+
+#[test]
+fn device_that_talks_or_passes_is_not_looked_at() {
+    let (status, events, _) = watch(&probed(PROBED, None), &[(55_000, Ok("I (900) main: hello"))]);
+    assert_eq!((status, looked_at(&events)), (Status::Fail, None), "it talked 5 s before the end");
+    let (status, events, _) = watch(&probed(PROBED, None), &[(2000, Ok(VALID))]);
+    assert_eq!((status, looked_at(&events)), (Status::Pass, None));
+    let (status, events, _) = watch(&scenario(happens(1, None), 60), &[]);
+    assert_eq!((status, looked_at(&events)), (Status::Fail, None), "there is no probe");
+}
+
+#[test]
+fn step_that_inspects_looks_at_the_processor_when_its_turn_comes() {
+    let (status, events, acted) = watch(&probed(PROBED, Some(StepAction::Inspect)), &[(2000, Ok(VALID))]);
+    let (told, after_the_end) = looked_at(&events).expect("looked at");
+    assert!(told.contains("wait_for_ever") && !after_the_end, "{told}");
+    assert_eq!((status, acted), (Status::Pass, vec![]));
+}
+
+#[test]
+fn probe_that_fails_is_told_and_decides_nothing() {
+    let (status, events, _) = watch(&probed(BLIND, Some(StepAction::Inspect)), &[(2000, Ok(VALID))]);
+    let (told, _) = looked_at(&events).expect("told");
+    assert_eq!(status, Status::Pass);
+    assert!(told.contains("the cable is loose"), "{told}");
+    assert_eq!(watch(&probed(BLIND, None), &[]).0, Status::Fail);
 }

@@ -30,7 +30,7 @@ use crate::engine::{Incoming, Order, Rig, RigError, Talk};
 use crate::firmware_file::{FirmwareFile, Provision};
 use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
 use crate::symbols::{self, Crash, Elf};
-use crate::timeline::{Action, RigEvent};
+use crate::timeline::{Action, Halted, RigEvent};
 use talk::Told;
 
 /// Where the device's network is and what it is called there.
@@ -79,6 +79,12 @@ pub struct BoardRig<'r> {
 impl BoardRig<'_> {
     fn error(error: impl std::fmt::Display) -> RigError {
         RigError(error.to_string())
+    }
+
+    /// The ELF files of the images of this run, where they can be read.
+    fn elves(&self) -> Vec<Elf> {
+        let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("no symbols from it: {why}")).ok();
+        self.images.elves(self.scenario).into_iter().filter_map(open).collect()
     }
 
     fn items(&self, keys: &BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
@@ -300,7 +306,7 @@ impl Rig for BoardRig<'_> {
                 vec![Action::PowerOn]
             }
             StepAction::Offer(version) => vec![self.offer(version.as_deref()).await?],
-            StepAction::Wait(_) => vec![],
+            StepAction::Wait(_) | StepAction::Inspect => vec![],
         })
     }
 
@@ -351,13 +357,21 @@ impl Rig for BoardRig<'_> {
     }
 
     fn decode(&self, crash: &Crash) -> Option<RigEvent> {
-        let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("a crash is not decoded: {why}")).ok();
-        let elves: Vec<Elf> = self.images.elves(self.scenario).into_iter().filter_map(open).collect();
-        symbols::decode(crash, &elves)
+        symbols::decode(crash, &self.elves())
     }
 
     async fn alive(&mut self) -> Result<(), RigError> {
         Ok(self.board.alive().await?)
+    }
+
+    fn can_inspect(&self) -> bool {
+        self.board.can_inspect()
+    }
+
+    async fn inspect(&mut self) -> Result<Vec<Halted>, RigError> {
+        let inspection = self.board.inspect().await?;
+        let elves = self.elves();
+        Ok(inspection.cores.iter().map(|core| symbols::halted(core, &elves)).collect())
     }
 
     async fn after_crash(&mut self) -> Result<Option<String>, RigError> {

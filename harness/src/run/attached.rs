@@ -9,7 +9,7 @@ use virtual_time::{InFlight, Mode};
 
 use super::{BoardChoice, RunConfig, rfc3339};
 use crate::board::BoardError;
-use crate::board::board::{Board, flash_session};
+use crate::board::board::flash_session;
 use crate::board::flash::{FlashAccess, Region, Written};
 use crate::board::identity::PortId;
 use crate::board::ports;
@@ -78,9 +78,9 @@ pub(super) fn acquire_for<'c>(
     let limit = config.wait_board.unwrap_or_default();
     Ok(match acquire(&connection, limit, ended)? {
         (_, None) => (Cow::Borrowed(config), None),
-        (Connection { id, reset, commands, .. }, acquired) => {
+        (Connection { id, reset, commands, probe, .. }, acquired) => {
             let name = Some(config.board_name());
-            let board = BoardChoice::Serial { id, reset, commands };
+            let board = BoardChoice::Serial { id, reset, commands, probe };
             (Cow::Owned(RunConfig { name, board, ..config.clone() }), acquired)
         }
     })
@@ -254,7 +254,7 @@ fn in_session<T: Send + 'static>(
         |e: std::io::Error| BoardError::Port { doing: "use", port: connection.id.to_string(), why: e.to_string() };
     virtual_time::run(Mode::Real, &InFlight::new(), async {
         let mut board = connection.open()?;
-        let result = flash_session(&mut board, work).await;
+        let result = flash_session(&mut *board, work).await;
         let started = board.start().await;
         let result = result?;
         started.map(|()| result)

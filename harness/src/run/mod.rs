@@ -24,6 +24,7 @@ use crate::board::flasher::FlashOptions;
 use crate::board::identity::PortId;
 use crate::board::nvs::NvsItem;
 use crate::board::port::DEFAULT_BAUD;
+use crate::board::probe::ProbeSettings;
 use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::board::serial::Connection;
@@ -50,6 +51,8 @@ pub enum BoardChoice {
         reset: ResetMethod,
         /// Shell commands for what the reset method cannot.
         commands: Commands,
+        /// Its debug probe, where it has one.
+        probe: Option<ProbeSettings>,
     },
     /// A chip in Espressif's QEMU, made for each scenario.
     Qemu(QemuSettings),
@@ -153,13 +156,15 @@ impl RunConfig {
     /// How the board is reached, where it is on a serial port.
     #[must_use]
     pub fn connection(&self) -> Option<Connection> {
-        let BoardChoice::Serial { id, reset, commands } = &self.board else { return None };
+        let BoardChoice::Serial { id, reset, commands, probe } = &self.board else { return None };
         Some(Connection {
             id: id.clone(),
             reset: reset.clone(),
             commands: commands.clone(),
             baud: self.baud,
             flash: self.flash,
+            probe: probe.clone(),
+            chip: self.chip,
         })
     }
 

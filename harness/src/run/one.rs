@@ -178,6 +178,14 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     if scenario.requires.contains(&Capability::Power) && !has_power {
         return Some(format!("board {} has no power switch", config.board_name()));
     }
+    let has_probe = matches!(&config.board, BoardChoice::Serial { probe: Some(_), .. });
+    let inspects = |step: &scenario::model::Step| step.actions.iter().any(|a| matches!(a, StepAction::Inspect));
+    if !has_probe && (scenario.requires.contains(&Capability::Inspect) || scenario.steps.iter().any(inspects)) {
+        return Some(format!(
+            "board {} has no debug probe to halt its processor with (--probe, or `probe` in brickproof.toml)",
+            config.board_name()
+        ));
+    }
     let cuts_inside = |step: &scenario::model::Step| step.actions.iter().any(|a| matches!(a, StepAction::CutPower(_)));
     if config.is_elsewhere() && scenario.steps.iter().any(cuts_inside) {
         return Some(
@@ -497,14 +505,13 @@ async fn on_board(
                 never = chip.run() => match never {},
             }
         }
-        BoardChoice::Serial { id, reset, commands } => {
-            let port = Port::open(id, config.baud).map_err(|e| e.to_string())?;
+        BoardChoice::Serial { reset, .. } => {
             if let ResetMethod::Virtual(socket) = reset {
                 let mut client = control::Client::connect(socket).map_err(|e| e.to_string())?;
                 client.send(&control::Command::Network { map: network }).map_err(|e| e.to_string())?;
             }
-            let reset = reset.line(&port, commands).map_err(|e| e.to_string())?;
-            let mut rig = rig(Box::new(SerialBoard::new(port, reset, config.flash, None)));
+            let connection = config.connection().ok_or("a board on a serial port has no connection")?;
+            let mut rig = rig(connection.open().map_err(|e| e.to_string())?);
             engine::run(scenario, facts, &mut rig, reader, line, started).await;
         }
         BoardChoice::Qemu(settings) => {
@@ -530,7 +537,10 @@ mod tests {
     /// Why a built-in scenario is not run on a board of silicon.
     fn skipped(name: &str) -> Option<String> {
         let id = PortId::Path("/dev/ttyUSB0".to_owned());
-        skipped_on(BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default() }, name)
+        skipped_on(
+            BoardChoice::Serial { id, reset: ResetMethod::DtrRts, commands: Commands::default(), probe: None },
+            name,
+        )
     }
 
     fn skipped_on(board: BoardChoice, name: &str) -> Option<String> {

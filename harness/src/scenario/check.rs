@@ -121,6 +121,9 @@ impl Checker<'_, '_> {
         if let Some(wait) = raw.wait {
             actions.push(StepAction::Wait(wait.get()));
         }
+        if raw.inspect {
+            actions.push(StepAction::Inspect);
+        }
         if let Some(provision) = raw.provision {
             if !raw.reset {
                 self.problems.add(

@@ -70,6 +70,8 @@ pub enum Capability {
     Dns,
     /// The access point of its network can be taken away.
     Wifi,
+    /// Its processor can be halted by a debug probe to see where it stands.
+    Inspect,
 }
 
 /// Which images a scenario uses: catalogue version names, resolved for the board's chip.
@@ -151,6 +153,8 @@ pub enum StepAction {
     CutPower(PowerCut),
     /// Writes keys into the device's configuration (the device restarts with the next reset).
     Provision(BTreeMap<String, Template>),
+    /// Halts the processor for a moment to see where it stands.
+    Inspect,
     /// Pulses the reset line.
     Reset,
     /// Cuts power.

@@ -97,6 +97,10 @@ pub(super) struct RawStep {
     /// Lets device time pass.
     #[serde(default)]
     pub(super) wait: Option<HumanDuration>,
+    /// Halts the processor for a moment by its debug probe, to see where it stands. The chip's watchdogs are off from then
+    /// on, until it is reset.
+    #[serde(default)]
+    pub(super) inspect: bool,
     /// Writes configuration keys; the device stands still until it is reset.
     #[serde(default)]
     #[schemars(with = "Option<BTreeMap<String, String>>")]

@@ -52,13 +52,15 @@ impl Chosen {
     /// How it is reached, where it is on a serial port.
     #[must_use]
     pub fn connection(&self) -> Option<Connection> {
-        let BoardChoice::Serial { id, reset, commands } = &self.board else { return None };
+        let BoardChoice::Serial { id, reset, commands, probe } = &self.board else { return None };
         Some(Connection {
             id: id.clone(),
             reset: reset.clone(),
             commands: commands.clone(),
             baud: self.baud,
             flash: FlashOptions { baud: self.flash_baud, ..FlashOptions::default() },
+            probe: probe.clone(),
+            chip: self.chip,
         })
     }
 }
@@ -189,6 +191,11 @@ impl Settings {
             _ if every.qemu.is_some() && board.backend != Some(Backend::Qemu) => {
                 return Err(incomplete("--qemu names an emulator, and this board is not emulated"));
             }
+            Backend::Virtual | Backend::Qemu if board.probe.is_some() => {
+                return Err(incomplete(
+                    "no debug probe reaches a board that is no hardware; leave `probe` out, or BRICKPROOF_PROBE",
+                ));
+            }
             // Workers of a pool each hold a board; of these there are as many as are wanted.
             Backend::Virtual if board.pool.is_some() => {
                 return Err(incomplete("a virtual board is in no `pool`: --jobs says how many run at once"));
@@ -212,7 +219,19 @@ impl Settings {
                 if commands.wifi_off.is_some() != commands.wifi_on.is_some() {
                     return Err(incomplete("`wifi-off` and `wifi-on` are given together, or not at all"));
                 }
-                BoardChoice::Serial { id, reset, commands }
+                let probe = match board.probe {
+                    Some(probe) => Some(probe.complete().ok_or_else(|| {
+                        incomplete("its `probe` table has no `select`: VID:PID as `brickproof boards` shows it")
+                    })?),
+                    None => None,
+                };
+                if reset == ResetMethod::Probe && !probe.as_ref().is_some_and(|probe| probe.flash) {
+                    return Err(incomplete(
+                        "reset = \"probe\" needs a `probe` table with flash = true: a probe does not reach the pins that \
+                         choose serial download mode",
+                    ));
+                }
+                BoardChoice::Serial { id, reset, commands, probe }
             }
         };
         Ok(Chosen {

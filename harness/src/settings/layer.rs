@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::board::commands::Commands;
 use crate::board::identity::PortId;
+use crate::board::probe::ProbeLayer;
 use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::problem::{FileErrors, Problems};
@@ -105,7 +106,7 @@ pub struct BoardLayer {
     #[serde(default, deserialize_with = "from_text")]
     #[schemars(with = "Option<String>")]
     pub port: Option<PortId>,
-    /// How it is reset: dtr-rts, usb-serial-jtag, commands, virtual:SOCKET.
+    /// How it is reset: dtr-rts, usb-serial-jtag, commands, probe, virtual:SOCKET.
     #[serde(default, deserialize_with = "from_text")]
     #[schemars(with = "Option<String>")]
     pub reset: Option<ResetMethod>,
@@ -117,6 +118,8 @@ pub struct BoardLayer {
     pub flash_baud: Option<u32>,
     /// Shell commands that switch what the port itself cannot: power, reset, the access point.
     pub commands: Option<Commands>,
+    /// Its debug probe, where it has one.
+    pub probe: Option<ProbeLayer>,
     /// How it is emulated, where its backend is `qemu`.
     pub qemu: Option<QemuSettings>,
     /// Port of this board's OTA server; boards that run at once on one host need ports or addresses of their own.
@@ -162,12 +165,16 @@ impl BoardLayer {
     /// This one, and what `lower` says of the same board where this one says nothing.
     #[must_use]
     pub fn over(mut self, mut lower: Self) -> Self {
-        // Unlike the others it is merged key by key.
+        // Unlike the others these two are merged key by key.
         self.qemu = match (self.qemu, lower.qemu.take()) {
             (Some(upper), Some(below)) => Some(upper.over(below)),
             (upper, below) => upper.or(below),
         };
-        over!(self over lower: backend, chip, pool, port, reset, baud, flash_baud, commands, qemu, ota_port, bind, advertise,
+        self.probe = match (self.probe, lower.probe.take()) {
+            (Some(upper), Some(below)) => Some(upper.over(below)),
+            (upper, below) => upper.or(below),
+        };
+        over!(self over lower: backend, chip, pool, port, reset, baud, flash_baud, commands, probe, qemu, ota_port, bind, advertise,
             wifi)
     }
 }

@@ -112,11 +112,17 @@ impl Elf {
         Err(ElfError::OtherBuild { path: self.path.clone(), wanted: digits, found })
     }
 
+    /// Whether there is code at an address.
+    #[must_use]
+    pub fn has_code(&self, address: u64) -> bool {
+        self.code.iter().any(|code| code.at.contains(&address))
+    }
+
     /// The functions at an address, the innermost first; one without a name where nothing is known of it.
     #[must_use]
     pub fn frames(&self, address: u64) -> Vec<Frame> {
         let mut frames: Vec<Frame> = Vec::new();
-        if !self.code.iter().any(|code| code.at.contains(&address)) {
+        if !self.has_code(address) {
             return vec![Frame { address, function: None, file: None, line: None }];
         }
         if let Ok(found) = self.loader.find_frames(address) {
@@ -174,9 +180,11 @@ pub fn program_counters(backtrace: &str) -> Vec<u64> {
 }
 
 mod crash;
+mod halted;
 mod riscv;
 
 pub use crash::{Crash, CrashWatch, STACK, add_stack, decode};
+pub use halted::halted;
 
 #[cfg(test)]
 mod tests;

@@ -31,7 +31,7 @@ fn address_of_a_function_is_its_name_file_and_line() {
 }
 
 /// Addresses at which the program's symbols say that a function begins.
-fn addresses_of(elf: &Elf, name: &str) -> Vec<u64> {
+pub(super) fn addresses_of(elf: &Elf, name: &str) -> Vec<u64> {
     let bytes = std::fs::read(&elf.path).expect("the file");
     let u = |at: usize, n: usize| bytes[at..at + n].iter().rev().fold(0_u64, |v, b| v << 8 | u64::from(*b));
     let size = |n: u64| usize::try_from(n).expect("fits");

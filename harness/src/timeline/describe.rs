@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use ota_server::event::{Closed, ServerEvent};
 
-use super::{Action, Event, EventKind, Frame, RigEvent, WaitOutcome};
+use super::{Action, Event, EventKind, Frame, RigEvent, WaitOutcome, standing};
 
 /// Whose event it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -129,6 +129,10 @@ fn harness(action: &Action) -> String {
         Action::Offered { version: Some(version) } => format!("offers version {version}"),
         Action::Offered { version: None } => "offers no update".to_owned(),
         Action::FormSent { url, fields } => format!("sent {fields} to the device's page at {url}"),
+        Action::Inspected { looks } => match standing(looks) {
+            Some(standing) => format!("halted the processor for a moment to see where it stands: {standing}"),
+            None => "halted the processor for a moment to see where it stands: no core runs".to_owned(),
+        },
         Action::ConsoleInput { text } => format!("typed {text:?} on the console"),
     }
 }

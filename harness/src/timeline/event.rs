@@ -5,7 +5,7 @@ use std::time::Duration;
 use ota_server::event::ServerEvent;
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceEvent, Frame};
+use super::{DeviceEvent, Frame, Halted};
 
 /// One event of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,6 +178,11 @@ pub enum Action {
         url: String,
         /// Names of its fields.
         fields: String,
+    },
+    /// The processor was halted for a moment, several times, to see where it stands.
+    Inspected {
+        /// Each look: all cores that run.
+        looks: Vec<Vec<Halted>>,
     },
     /// Bytes were written to the device's console input.
     ConsoleInput {

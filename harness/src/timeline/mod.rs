@@ -6,10 +6,12 @@ mod describe;
 mod device_event;
 mod event;
 mod frame;
+mod halted;
 mod recorder;
 
 pub use describe::{Side, describe, time_words};
 pub use device_event::{DeviceEvent, RefusedBecause};
 pub use event::{Action, ConsoleLine, DeviceTime, Event, EventKind, RigEvent, WaitOutcome};
 pub use frame::Frame;
+pub use halted::{Halted, Standing, standing};
 pub use recorder::Timeline;
