@@ -18,11 +18,21 @@ const SBDATA0: u64 = 0x3c;
 const DCSR: u32 = 0x7b0;
 pub(super) const DPC: u32 = 0x7b1;
 const MISA: u32 = 0x301;
+/// Chooses one of the triggers that breakpoints are made of; an ESP32-C3 has eight, all of them for addresses (type 2).
+const TSELECT: u32 = 0x7a0;
+const TDATA1: u32 = 0x7a1;
+const TINFO: u32 = 0x7a4;
+const TRIGGERS: u32 = 8;
 /// The first general-purpose register: x0.
 const X0: u32 = 0x1000;
 pub(super) const RA: u32 = X0 + 1;
 pub(super) const SP: u32 = X0 + 2;
 pub(super) const A0: u32 = X0 + 10;
+
+/// Why a hart has halted, in `dcsr`.
+const EBREAK: u32 = 1;
+const HALT_REQUEST: u32 = 3;
+const STEP: u32 = 4;
 
 /// Writing this resets the chip: RTC_CNTL_OPTIONS0, with the bit of a system reset.
 const SYSTEM_RESET: (u32, u32) = (0x6000_8000, 1 << 31);
@@ -42,6 +52,7 @@ pub(in super::super) struct Chip {
     control: u32,
     sbcs: u32,
     address: u32,
+    bus_data: u32,
     loader: Loader,
     /// JTAG clock, as it was last set.
     pub(in super::super) speed_khz: u32,
@@ -66,6 +77,7 @@ impl Chip {
             control: 0,
             sbcs: 0,
             address: 0,
+            bus_data: 0,
             loader: Loader::new(),
             speed_khz: 0,
             attached: 0,
@@ -75,6 +87,8 @@ impl Chip {
         // RV32 with the extensions I, M and C.
         chip.registers.insert(MISA, 1 << 30 | 1 << 12 | 1 << 8 | 1 << 2);
         chip.registers.insert(DPC, counter);
+        chip.registers.insert(TINFO, 1 << 2);
+        chip.registers.insert(TDATA1, 2 << 28);
         chip
     }
 
@@ -138,11 +152,10 @@ impl Chip {
             SBCS => self.sbcs | 1 << 29 | 32 << 5 | 0b111,
             SBADDRESS0 => self.address,
             SBDATA0 => {
-                let word = self.data_of_bus();
+                let word = self.bus_data;
                 if self.sbcs >> 15 & 1 == 1 {
-                    self.data = word;
+                    self.read_bus();
                 }
-                self.step_address();
                 word
             }
             _ => 0,
@@ -156,7 +169,12 @@ impl Chip {
             ABSTRACTCS => self.command_error &= !(value >> 8 & 7),
             COMMAND => self.command(value),
             SBCS => self.sbcs = value & 0x001f_8000,
-            SBADDRESS0 => self.address = value,
+            SBADDRESS0 => {
+                self.address = value;
+                if self.sbcs >> 20 & 1 == 1 {
+                    self.read_bus();
+                }
+            }
             SBDATA0 => {
                 let size = self.bus_bytes();
                 self.set_bytes(self.address, &value.to_le_bytes()[..size as usize]);
@@ -173,9 +191,11 @@ impl Chip {
         1 << (self.sbcs >> 17 & 7).min(2)
     }
 
-    fn data_of_bus(&self) -> u32 {
+    /// Reads the bus into the register that `sbdata0` shows.
+    fn read_bus(&mut self) {
         let bytes = self.bytes(self.address, self.bus_bytes());
-        bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte))
+        self.bus_data = bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte));
+        self.step_address();
     }
 
     fn step_address(&mut self) {
@@ -189,20 +209,18 @@ impl Chip {
         if bit(28) {
             self.has_reset = false;
         }
-        if bit(1) && self.control >> 1 & 1 == 0 {
+        // It has reset once the line is let go.
+        if !bit(1) && self.control >> 1 & 1 == 1 {
             self.reset();
             self.halted = false;
         }
         if bit(31) && !self.halted {
-            self.halted = true;
             self.halts += 1;
-            self.registers.insert(DCSR, 0x4000_0003 | 3 << 6);
+            self.halt_because(HALT_REQUEST);
         }
         if bit(30) && self.halted {
             self.resumed = true;
             self.run();
-        } else if !bit(30) {
-            self.resumed = false;
         }
         self.control = value;
     }
@@ -213,15 +231,25 @@ impl Chip {
         self.registers.insert(DPC, RESET_VECTOR);
     }
 
+    fn halt_because(&mut self, cause: u32) {
+        let kept = self.register(DCSR) & !(7 << 6);
+        self.registers.insert(DCSR, kept | 0x4000_0003 | cause << 6);
+        self.halted = true;
+    }
+
     /// The hart runs: through the flash loader where it stands at one of its entry points, and back to its `ebreak`.
     fn run(&mut self) {
+        // probe-rs steps over a breakpoint before it lets a hart run. What runs here is no machine code: a step leads nowhere.
+        if self.register(DCSR) >> 2 & 1 == 1 {
+            self.halt_because(STEP);
+            return;
+        }
         self.halted = false;
         let mut loader = std::mem::take(&mut self.loader);
         if let Some(result) = loader.enter(self) {
             self.registers.insert(A0, result);
             self.registers.insert(DPC, self.register(RA));
-            self.registers.insert(DCSR, 0x4000_0003 | 1 << 6);
-            self.halted = true;
+            self.halt_because(EBREAK);
         }
         self.loader = loader;
     }
@@ -241,6 +269,10 @@ impl Chip {
         }
         let number = command & 0xffff;
         if command >> 16 & 1 == 1 {
+            // What names no trigger is not taken.
+            if number == TSELECT && self.data >= TRIGGERS {
+                return;
+            }
             self.registers.insert(number, self.data);
         } else {
             self.data = self.register(number);
