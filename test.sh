@@ -40,15 +40,20 @@ cargo fmt --all --check
 step "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# Probe support is off by default: some 130 packages that most do not need.
+cargo clippy -p brickproof --features probe --all-targets --locked -- -D warnings
+
 step "no_std"
 ./.ci/no-std
 
 step "tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked --no-fail-fast
+    cargo nextest run -p brickproof --features probe --lib --locked --no-fail-fast -E 'test(board::) | test(cli::)'
     cargo test --workspace --locked --doc --quiet
 else
     cargo test --workspace --locked --no-fail-fast
+    cargo test -p brickproof --features probe --lib --locked --no-fail-fast board::
 fi
 
 step "documentation"

@@ -242,3 +242,30 @@ fn nvs_of_a_file_full_of_garbage_is_never_overwritten_by_itself() {
     let (code, said) = nvs(&["set", "wifi", "net"]);
     assert!(code == Some(2) && said.contains("no NAMESPACE/KEY"), "{said}");
 }
+
+/// Without probe support; a program with it would look for the probe.
+#[cfg(not(feature = "probe"))]
+#[test]
+fn probe_without_probe_support_is_a_rig_error_that_says_how_to_build_it() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = folder.path().to_str().expect("text");
+    let output = brickproof(&[
+        "run",
+        "wrong-port",
+        "--board",
+        "/dev/null",
+        "--reset",
+        "virtual:/no/such.sock",
+        "--probe",
+        "303a:1001",
+        "--report",
+        report,
+        "--state",
+        report,
+    ]);
+    assert_eq!(code(&output), 3, "{}", stderr(&output));
+    assert!(stdout(&output).contains("--features probe"), "{}", stdout(&output));
+    let malformed = brickproof(&["run", "wrong-port", "--board", "/dev/null", "--probe", "esp-prog"]);
+    assert_eq!(code(&malformed), 2);
+    assert!(stderr(&malformed).contains("is no debug probe"), "{}", stderr(&malformed));
+}

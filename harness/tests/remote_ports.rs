@@ -7,11 +7,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use brickproof::board::board::{Board, Heard, flash_session};
+use brickproof::board::board::{Heard, flash_session};
 use brickproof::board::commands::Commands;
 use brickproof::board::flasher::FlashOptions;
 use brickproof::board::reset::ResetMethod;
 use brickproof::board::serial::Connection;
+use esp_image::chip::ChipId;
 use remote::{VirtualBoard, words};
 use virtual_time::{InFlight, Mode};
 
@@ -25,10 +26,12 @@ fn whole_path_over_rfc2217_resets_by_dtr_and_rts_and_flashes() {
         commands: Commands::default(),
         baud: 115_200,
         flash: FlashOptions { baud: Some(921_600), ..FlashOptions::default() },
+        probe: None,
+        chip: ChipId::Esp32C3,
     };
     let heard = virtual_time::run(Mode::Real, &InFlight::new(), async {
         let mut board = connection.open().expect("the port");
-        let facts = flash_session(&mut board, |flash| flash.facts()).await.expect("a chip");
+        let facts = flash_session(&mut *board, |flash| flash.facts()).await.expect("a chip");
         assert_eq!(facts.chip, "esp32c3");
         board.start().await.expect("started");
         let mut said = String::new();

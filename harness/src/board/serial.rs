@@ -52,8 +52,9 @@ impl Connection {
     ///
     /// See [`Port::open`], [`ResetMethod::line`] and [`Probe::new`].
     pub fn open(&self) -> Result<Box<dyn Board>, BoardError> {
-        let port = Port::open(&self.id, self.baud)?;
+        // Without probe support nothing is to be opened.
         let probe = self.probe.as_ref().map(|settings| Probe::new(settings, self.chip)).transpose()?;
+        let port = Port::open(&self.id, self.baud)?;
         let line = self.reset.line(&port, &self.commands, probe.as_ref())?;
         let board = SerialBoard::new(port, line, self.flash, None);
         Ok(match (probe, &self.probe) {

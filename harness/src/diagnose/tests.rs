@@ -295,3 +295,24 @@ fn what_is_wrong_with_a_certificate_or_a_handshake_is_told() {
         assert!(cause.sentence.contains(told), "{code} {words}: {}", cause.sentence);
     }
 }
+
+#[test]
+fn processor_that_stays_in_one_place_is_a_cause_with_its_function() {
+    use crate::timeline::{Frame, Halted};
+    let at = |function: &str| {
+        let file = Some("/src/ota.c".to_owned());
+        let frame = Frame { address: 0x4200_0000, function: Some(function.to_owned()), file, line: Some(7) };
+        vec![Halted { core: 0, frames: vec![frame], stack: vec![] }]
+    };
+    let causes = |looks: Vec<Vec<Halted>>| {
+        let mut run = Run::default().console(&[CHECK]);
+        run.push(None, EventKind::Action(Action::Inspected { looks }));
+        run.causes(None)
+    };
+    let stuck = causes(vec![at("wait_for_server"); 3]);
+    let hang = stuck.iter().find(|cause| cause.kind == CauseKind::Hang).expect("a cause");
+    assert!(hang.sentence.contains("hangs in wait_for_server (ota.c:7)"), "{}", hang.sentence);
+    let other = |looks| causes(looks).iter().all(|cause| cause.kind != CauseKind::Hang);
+    assert!(other(vec![at("esp_cpu_wait_for_intr"); 3]), "it has nothing to do");
+    assert!(other(vec![at("send"), at("receive"), at("send")]), "it moves");
+}

@@ -222,3 +222,21 @@ fn emulated_board_with_a_port_is_refused() {
     let error = chosen(&settings("[boards.qemu]\nport = \"/dev/ttyUSB0\"\n", ""), "qemu").expect_err("a port");
     assert!(error.contains("has no `port`"), "{error}");
 }
+
+#[test]
+fn probe_is_part_of_its_board_and_what_it_cannot_be_is_told() {
+    let with = |board: &str| chosen(&settings(&format!("[boards.desk]\n{board}"), ""), "desk");
+    let port = "port = \"/dev/ttyUSB0\"\n";
+    let boards = with(&format!("{port}reset = \"probe\"\nprobe = {{ select = \"303a:1001:AA\", flash = true }}"));
+    let BoardChoice::Serial { probe: Some(probe), .. } = &boards.expect("a board")[0].board else { panic!("a probe") };
+    assert_eq!((probe.select.to_string().as_str(), probe.flash), ("303a:1001:AA", true));
+    for (board, why) in [
+        (format!("{port}reset = \"probe\"\nprobe = {{ select = \"303a:1001\" }}"), "flash = true"),
+        (format!("{port}reset = \"probe\""), "flash = true"),
+        (format!("{port}probe = {{ rtt = true }}"), "no `select`"),
+        ("backend = \"virtual\"\nprobe = { select = \"303a:1001\" }".to_owned(), "no hardware"),
+    ] {
+        let error = with(&board).expect_err(&board);
+        assert!(error.contains(why), "{board}: {error}");
+    }
+}

@@ -46,7 +46,7 @@ impl Loader {
             let end = offset.checked_add(usize::try_from(size).ok()?)?;
             return Some(match self.flash.get(offset..end) {
                 Some(bytes) => {
-                    chip.set_bytes(buffer, &bytes.to_vec());
+                    chip.set_bytes(buffer, bytes);
                     0
                 }
                 None => 1,
