@@ -6,6 +6,7 @@
 pub mod analyze;
 pub mod board;
 pub mod cli;
+pub mod compare;
 pub mod console;
 pub mod diagnose;
 pub mod dialect;
@@ -18,6 +19,7 @@ pub mod judge;
 pub mod labgrid;
 pub mod lease;
 pub mod matrix;
+pub mod metrics;
 pub mod mutant;
 pub mod problem;
 pub mod recording;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::compare::FailOn;
+
 /// Hardware-in-the-loop tests of ESP32 over-the-air updates.
 ///
 /// Flashes a board (or the virtual one that comes with it), serves updates and misbehaves on purpose, reads the serial
@@ -69,6 +71,8 @@ pub enum Command {
     Judge(JudgeArgs),
     /// Writes the reports again from the recordings of a run folder.
     Report(ReportArgs),
+    /// Says what changed between two sets of runs, from their recordings alone; exits with 1 on a regression.
+    Compare(CompareArgs),
     /// Says what happened in a captured console log, and the likely cause.
     Analyze(AnalyzeArgs),
     /// Writes a board's own settings back that an interrupted run kept.
@@ -171,6 +175,12 @@ pub struct RunArgs {
     /// Prints no progress.
     #[arg(short, long)]
     pub quiet: bool,
+    /// Compares with the recordings below this folder afterwards; a regression exits with 1.
+    #[arg(long, value_name = "RUNS")]
+    pub baseline: Vec<PathBuf>,
+    /// What is a regression.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "newly-failing,newly-flaky,figures")]
+    pub fail_on: Vec<FailOn>,
     /// For CI: no animation; annotations and a job summary where the job's system takes them (GitHub Actions).
     #[arg(long)]
     pub ci: bool,
@@ -376,6 +386,23 @@ pub struct JudgeArgs {
     #[arg(value_name = "RECORDING", required = true)]
     pub recordings: Vec<PathBuf>,
     /// Prints the verdicts as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `compare`.
+#[derive(Clone, Debug, Args)]
+pub struct CompareArgs {
+    /// Recordings, run folders or report folders: the baseline and the runs now, or with --baseline the runs now.
+    #[arg(value_name = "RUNS", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// A recording, run folder or report folder of the baseline.
+    #[arg(long, value_name = "RUNS")]
+    pub baseline: Vec<PathBuf>,
+    /// What is a regression.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "newly-failing,newly-flaky,figures")]
+    pub fail_on: Vec<FailOn>,
+    /// Prints the comparison as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -68,7 +68,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     Ok(exit_code(report.scenarios.iter().map(|s| s.status)))
 }
 
-fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+/// The recordings below a folder.
+pub(super) fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

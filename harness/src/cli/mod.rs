@@ -3,6 +3,7 @@
 pub mod args;
 mod boards;
 mod ci;
+mod compare;
 mod files;
 mod image;
 mod init;
@@ -44,6 +45,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Check(args) => files::check(args),
         Command::Judge(args) => judge::judge(args),
         Command::Report(args) => judge::report(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Analyze(args) => tools::analyze(args),
         Command::Restore(args) => restore::restore(args, &sources),
         Command::Boards(args) => boards::boards(args, &sources),
@@ -71,7 +73,8 @@ fn log(cli: &Cli) {
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+        // probe-rs tells of every kind of probe that it does not find.
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("{level},probe_rs=off,probe_rs_espressif=off")));
     let colours = match cli.color {
         When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         When::Always => true,

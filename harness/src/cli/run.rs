@@ -9,6 +9,7 @@ use ota_server::units::HumanDuration;
 use sha2::{Digest, Sha256};
 
 use super::args::{LineArgs, RunArgs};
+use super::compare::Baseline;
 use super::{ci, judge::write_reports, out, progress};
 use crate::board::BoardError;
 use crate::board::ports;
@@ -16,6 +17,7 @@ use crate::board::probe::ProbeLayer;
 use crate::board::qemu::QemuSettings;
 use crate::board::reset::ResetMethod;
 use crate::board::serial::Connection;
+use crate::compare;
 use crate::firmware_file;
 use crate::image::Catalogue;
 use crate::report::terminal;
@@ -71,6 +73,8 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         snapshot: args.snapshot,
         ..RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new())
     };
+    // A baseline that cannot be read is told before anything is touched.
+    let baseline = if args.baseline.is_empty() { None } else { Some(Baseline::read(&args.baseline)?) };
     let mut boards = configure(&base, chosen, &scenarios, |name| std::env::var(name).ok())?;
     // Before the board is touched: a disk that cannot be written is found at once.
     let reports = args.report.clone().or(defaults.report.clone()).unwrap_or_else(|| "brickproof-report".into());
@@ -110,7 +114,11 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         out(&job.end(&report))?;
         job.summarise(&report);
     }
-    Ok(if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 })
+    let code = if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 };
+    let Some(baseline) = baseline else { return Ok(code) };
+    let comparison = baseline.against(std::slice::from_ref(&folder))?;
+    out(&format!("\n{}", compare::render(&comparison)))?;
+    Ok(code.max(super::compare::verdict(&comparison, &args.fail_on, true)?))
 }
 
 /// An order that depends on the seed and the names alone: a scenario that leans on the one before it shows.

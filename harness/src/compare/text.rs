@@ -1,0 +1,110 @@
+//! A comparison in words: a table that begins with what matters.
+
+use std::fmt::Write as _;
+
+use super::{Change, Compared, Comparison, Figure, Finding, Scenario, runs_needed};
+use crate::timeline::time_words;
+
+/// A comparison for a terminal.
+#[must_use]
+pub fn render(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    let _ = writeln!(text, "{:<15} {:<40} failed before, now", "change", "scenario");
+    for scenario in &comparison.scenarios {
+        let quiet = scenario.change == Change::StillPassing && lines(scenario).is_empty();
+        if quiet {
+            continue;
+        }
+        let of = |(failed, all): (usize, usize)| format!("{failed}/{all}");
+        let name = format!("{} ({})", scenario.name, scenario.chip);
+        let (before, now) = (of(scenario.failed_before), of(scenario.failed_now));
+        let _ = writeln!(text, "{:<15} {name:<40} {before}, {now}", word(scenario.change));
+        for line in lines(scenario) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    let passing = comparison.scenarios.iter().filter(|s| s.change == Change::StillPassing).count();
+    let figures: Vec<&Compared> = comparison.scenarios.iter().flat_map(|s| &s.figures).collect();
+    let _ = writeln!(
+        text,
+        "\n{passing} of {} scenarios pass as before; {} figures vary, false alarms among all of them in at most {} % of \
+         comparisons",
+        comparison.scenarios.len(),
+        comparison.tested(),
+        comparison.error_rate * 100.0
+    );
+    let few = figures.iter().filter(|f| f.finding == Finding::TooFew).count();
+    if few > 0 {
+        let _ = writeln!(
+            text,
+            "{few} figures differ, with too few runs to tell that from chance: {} runs on each side would do (`run --repeat`)",
+            runs_needed(comparison.tested())
+        );
+    }
+    text
+}
+
+fn word(change: Change) -> &'static str {
+    match change {
+        Change::NewlyFailing => "newly failing",
+        Change::NewlyFlaky => "newly flaky",
+        Change::StillFlaky => "still flaky",
+        Change::StillFailing => "still failing",
+        Change::NotJudged => "not judged",
+        Change::New => "new",
+        Change::Gone => "gone",
+        Change::NewlyPassing => "newly passing",
+        Change::StillPassing => "passes",
+    }
+}
+
+fn lines(scenario: &Scenario) -> Vec<String> {
+    let mut lines: Vec<String> = scenario
+        .figures
+        .iter()
+        .filter(|f| matches!(f.finding, Finding::Worse | Finding::Better | Finding::TooFew))
+        .map(figure)
+        .collect();
+    if let Some((before, now)) = scenario.back_off {
+        lines.push(format!("back-off was {}, is {}", before.word(), now.word()));
+    }
+    let known = !matches!(scenario.change, Change::New | Change::Gone);
+    if known {
+        lines.extend(scenario.new_errors.iter().map(|line| format!("new error line: {line}")));
+        lines.extend(scenario.gone_errors.iter().map(|line| format!("error line gone: {line}")));
+        lines.extend(scenario.new_resets.iter().map(|reason| format!("new reset reason: {reason}")));
+    }
+    lines
+}
+
+/// `recovery is worse: 31.204 s before, 1 min 2 s now (10 and 10 runs, p = 0.00001)`.
+pub(super) fn figure(compared: &Compared) -> String {
+    let words = match compared.finding {
+        Finding::Worse => "is worse",
+        Finding::Better => "is better",
+        Finding::Slight => "differs slightly",
+        Finding::Same => "is the same",
+        Finding::TooFew => "differs, by too few runs to tell",
+    };
+    let value = |value: Option<f64>| value.map_or_else(|| "never".to_owned(), |value| amount(compared.figure, value));
+    format!(
+        "{} {words}: {} before, {} now ({} and {} runs, p = {:.1e})",
+        compared.figure.word(),
+        value(compared.before),
+        value(compared.now),
+        compared.values.0,
+        compared.values.1,
+        compared.p
+    )
+}
+
+fn amount(figure: Figure, value: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures are counts, far below 2^52")]
+    let whole = value.max(0.0).round() as u64;
+    match figure {
+        Figure::Recovery | Figure::Notice => time_words(whole),
+        Figure::Retries | Figure::Connections => whole.to_string(),
+        Figure::Throughput => format!("{whole} bytes/s"),
+        Figure::FreeHeap => format!("{whole} bytes"),
+    }
+}
