@@ -73,9 +73,13 @@ impl Figure {
         }
     }
 
-    /// Whether more of it is worse.
-    fn more_is_worse(self) -> bool {
-        !matches!(self, Self::Throughput | Self::FreeHeap)
+    /// Whether more of it is worse. Of a count nobody can say: firmware that tries more often may be back sooner.
+    fn more_is_worse(self) -> Option<bool> {
+        match self {
+            Self::Recovery | Self::Notice => Some(true),
+            Self::Throughput | Self::FreeHeap => Some(false),
+            Self::Retries | Self::Connections => None,
+        }
     }
 
     fn of(self, metrics: &Metrics) -> Option<f64> {
@@ -104,6 +108,8 @@ pub enum Finding {
     Worse,
     /// It became better.
     Better,
+    /// It became another, and neither is better.
+    Changed,
     /// It differs surely, and by too little to matter.
     Slight,
     /// No difference beyond the spread.
@@ -212,6 +218,8 @@ pub enum FailOn {
     NewlyFlaky,
     /// A figure became worse.
     Figures,
+    /// The number of retries or connections changed.
+    Counts,
     /// An error line is new.
     NewErrors,
     /// A reset reason is new.
@@ -265,6 +273,9 @@ impl Comparison {
             tell(FailOn::Gone, change(Change::Gone), "it is gone".to_owned());
             for figure in scenario.figures.iter().filter(|f| f.finding == Finding::Worse) {
                 tell(FailOn::Figures, true, text::figure(figure));
+            }
+            for figure in scenario.figures.iter().filter(|f| f.finding == Finding::Changed) {
+                tell(FailOn::Counts, true, text::figure(figure));
             }
             // A scenario that was not there before has nothing that is new in it.
             let known = !matches!(scenario.change, Change::New | Change::Gone);
@@ -366,10 +377,11 @@ fn sure(compared: &Compared) -> Finding {
         _ => return Finding::Slight,
     };
     let small = compared.before.zip(compared.shift).is_some_and(|(was, by)| by.abs() < was.abs() * WORTH_TELLING);
-    match small {
-        true => Finding::Slight,
-        false if up == compared.figure.more_is_worse() => Finding::Worse,
-        false => Finding::Better,
+    match compared.figure.more_is_worse() {
+        _ if small => Finding::Slight,
+        None => Finding::Changed,
+        Some(worse) if up == worse => Finding::Worse,
+        Some(_) => Finding::Better,
     }
 }
 

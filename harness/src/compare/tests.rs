@@ -77,7 +77,7 @@ fn device_that_never_recovers_any_more_is_worse_and_the_other_way_round_better()
     assert_eq!(found(&never, &soon), Finding::Better);
     assert_eq!(found(&never, &never), Finding::Same);
     let text = render(&Comparison::of(&soon, &never));
-    assert!(text.contains("recovery is worse: 1.000 s before, never now (10 and 10 runs"), "{text}");
+    assert!(text.contains("recovery worse: 1.000 s before, never now (10 and 10 runs"), "{text}");
 }
 
 #[test]

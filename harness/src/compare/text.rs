@@ -62,7 +62,7 @@ fn lines(scenario: &Scenario) -> Vec<String> {
     let mut lines: Vec<String> = scenario
         .figures
         .iter()
-        .filter(|f| matches!(f.finding, Finding::Worse | Finding::Better | Finding::TooFew))
+        .filter(|f| matches!(f.finding, Finding::Worse | Finding::Better | Finding::Changed | Finding::TooFew))
         .map(figure)
         .collect();
     if let Some((before, now)) = scenario.back_off {
@@ -77,14 +77,15 @@ fn lines(scenario: &Scenario) -> Vec<String> {
     lines
 }
 
-/// `recovery is worse: 31.204 s before, 1 min 2 s now (10 and 10 runs, p = 0.00001)`.
+/// `recovery worse: 31.204 s before, 1 min 2 s now (10 and 10 runs, p = 0.00001)`.
 pub(super) fn figure(compared: &Compared) -> String {
     let words = match compared.finding {
-        Finding::Worse => "is worse",
-        Finding::Better => "is better",
-        Finding::Slight => "differs slightly",
-        Finding::Same => "is the same",
-        Finding::TooFew => "differs, by too few runs to tell",
+        Finding::Worse => "worse",
+        Finding::Better => "better",
+        Finding::Changed => "changed",
+        Finding::Slight => "slightly different",
+        Finding::Same => "the same",
+        Finding::TooFew => "different, by too few runs to tell",
     };
     let value = |value: Option<f64>| value.map_or_else(|| "never".to_owned(), |value| amount(compared.figure, value));
     format!(
