@@ -92,7 +92,7 @@ pub enum Command {
     /// Lists, adds and makes firmware images.
     #[command(subcommand)]
     Image(ImageCommand),
-    /// Prints the JSON Schema of the files that brickproof reads.
+    /// Prints the JSON Schema of the files that brickproof reads, and of report.json.
     Schema(SchemaArgs),
 }
 
@@ -598,6 +598,8 @@ pub enum SchemaOf {
     Dialect,
     /// `brickproof.toml` and bench files.
     Config,
+    /// `report.json`, which brickproof writes.
+    Report,
 }
 
 fn parse_name(text: &str) -> Result<(String, std::net::Ipv4Addr), String> {

@@ -109,6 +109,7 @@ pub(super) fn schema(args: &SchemaArgs) -> Result<u8> {
         SchemaOf::Firmware => firmware_file::schema(),
         SchemaOf::Mutant => crate::mutant::schema(),
         SchemaOf::Dialect => crate::dialect::schema(),
+        SchemaOf::Report => crate::report::json::schema(),
         SchemaOf::Config => crate::settings::schema(),
     })?;
     Ok(0)

@@ -81,7 +81,7 @@ pub(super) fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<(
     Ok(())
 }
 
-/// Writes HTML, JUnit XML, JSON and Markdown into a folder; returns the page.
+/// Writes HTML, JUnit XML, JSON, TAP, OpenMetrics and Markdown into a folder; returns the page.
 pub(super) fn write_reports(report: &Report, folder: &Path) -> Result<PathBuf> {
     let failed = |what: &str, why: String| miette!("cannot write {what} in {}: {why}", folder.display());
     std::fs::create_dir_all(folder).map_err(|e| failed("the report", e.to_string()))?;
@@ -92,6 +92,10 @@ pub(super) fn write_reports(report: &Report, folder: &Path) -> Result<PathBuf> {
     std::fs::write(folder.join("junit.xml"), xml).map_err(|e| failed("junit.xml", e.to_string()))?;
     let json = crate::report::json::render(report).map_err(|e| failed("report.json", e.to_string()))?;
     std::fs::write(folder.join("report.json"), json).map_err(|e| failed("report.json", e.to_string()))?;
+    let tap = crate::report::tap::render(report);
+    std::fs::write(folder.join("results.tap"), tap).map_err(|e| failed("results.tap", e.to_string()))?;
+    let metrics = crate::report::openmetrics::render(report, std::time::SystemTime::now());
+    std::fs::write(folder.join("metrics.txt"), metrics).map_err(|e| failed("metrics.txt", e.to_string()))?;
     let summary = crate::report::markdown::render(report);
     std::fs::write(folder.join("summary.md"), summary).map_err(|e| failed("summary.md", e.to_string()))?;
     Ok(page)

@@ -1,9 +1,46 @@
 //! The report as JSON: the model as it is, and which verdicts differ between repeats.
 
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::model::Report;
 use super::repeats;
+
+/// A report as JSON holds it.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(title = "report.json")]
+struct Whole<'r> {
+    #[serde(flatten)]
+    report: &'r Report,
+    /// Scenarios whose verdict differs between repeats.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flaky: Vec<Flaky<'r>>,
+}
+
+/// A scenario whose verdict differs between repeats.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+struct Flaky<'r> {
+    /// Scenario name.
+    name: &'r str,
+    /// Board name.
+    board: &'r str,
+    /// Chip name.
+    chip: &'r str,
+    /// How many runs there were.
+    runs: usize,
+    /// How many of them had each verdict.
+    verdicts: BTreeMap<&'static str, usize>,
+}
+
+/// The JSON Schema of report.json. The form's version is its `format`.
+#[must_use]
+pub fn schema() -> String {
+    serde_json::to_string_pretty(&schemars::schema_for!(Whole<'static>)).unwrap_or_default() + "\n"
+}
 
 /// The report's text.
 ///
@@ -11,24 +48,24 @@ use super::repeats;
 ///
 /// The report cannot be written as JSON.
 pub fn render(report: &Report) -> Result<String, serde_json::Error> {
-    let mut value = serde_json::to_value(report)?;
-    let flaky: Vec<_> = repeats::of(report)
+    let flaky = repeats::of(report)
         .into_iter()
         .filter(repeats::Repeats::is_flaky)
-        .map(|r| {
-            let counts: serde_json::Map<_, _> =
-                r.counts.iter().filter(|(_, n)| *n > 0).map(|(status, n)| (status.word().to_owned(), json!(n))).collect();
-            json!({ "name": r.first.name, "board": r.first.board, "chip": r.first.chip, "runs": r.runs, "verdicts": counts })
+        .map(|r| Flaky {
+            name: &r.first.name,
+            board: &r.first.board,
+            chip: &r.first.chip,
+            runs: r.runs,
+            verdicts: r.counts.iter().filter(|(_, n)| *n > 0).map(|(status, n)| (status.word(), *n)).collect(),
         })
         .collect();
-    if !flaky.is_empty() {
-        value["flaky"] = flaky.into();
-    }
-    serde_json::to_string_pretty(&value)
+    serde_json::to_string_pretty(&Whole { report, flaky })
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::report::model::{FORMAT, ScenarioReport, Status};
 
@@ -54,5 +91,26 @@ mod tests {
         assert_eq!((&flaky[0]["name"], &flaky[0]["runs"]), (&json!("wavering"), &json!(3)));
         assert_eq!(flaky[0]["verdicts"], json!({ "pass": 2, "fail": 1 }));
         serde_json::from_value::<Report>(json).expect("the model reads what was written");
+    }
+
+    #[test]
+    fn schema_is_what_the_code_says_and_names_every_key() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/schema/report.schema.json");
+        if std::env::var_os("BRICKPROOF_UPDATE").is_some() {
+            std::fs::write(path, schema()).expect("schema");
+        }
+        let kept = std::fs::read_to_string(path).expect("schema");
+        assert_eq!(kept, schema(), "write report.schema.json again with BRICKPROOF_UPDATE=1");
+        let schema: serde_json::Value = serde_json::from_str(&kept).expect("JSON");
+        let report = Report { scenarios: vec![ScenarioReport::example("s", 1, Status::Pass)], ..Report::example() };
+        let json: serde_json::Value = serde_json::from_str(&render(&report).expect("json")).expect("json");
+        let names = |value: &serde_json::Value| value.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+        let known = |at: &str, key: &str| schema.pointer(at).is_some_and(|properties| properties.get(key).is_some());
+        for key in names(&json).expect("an object") {
+            assert!(known("/properties", &key), "{key}");
+        }
+        for key in names(&json["scenarios"][0]).expect("an object") {
+            assert!(known("/$defs/ScenarioReport/properties", &key), "{key}");
+        }
     }
 }

@@ -8,5 +8,7 @@ pub mod json;
 pub mod junit;
 pub mod markdown;
 pub mod model;
+pub mod openmetrics;
 pub mod repeats;
+pub mod tap;
 pub mod terminal;

@@ -1,5 +1,6 @@
 //! The report's own form, which is also its JSON: a summary, and for each scenario what decided it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::timeline::time_words;
@@ -10,7 +11,7 @@ pub use crate::verdict::Status;
 pub const FORMAT: u32 = 1;
 
 /// A whole report.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
     /// [`FORMAT`].
@@ -29,7 +30,7 @@ pub struct Report {
 }
 
 /// One scenario in a report.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ScenarioReport {
     /// Scenario name.
@@ -104,7 +105,7 @@ impl ScenarioReport {
 }
 
 /// One expectation in a report.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct ExpectationReport {
     /// What was expected, in words.
@@ -124,7 +125,7 @@ pub struct ExpectationReport {
 }
 
 /// The likely cause in a sentence, and what to do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Cause {
     /// What probably went wrong.
@@ -134,7 +135,7 @@ pub struct Cause {
 }
 
 /// A line of evidence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Line {
     /// Position on the timeline.

@@ -8,7 +8,7 @@ use ota_server::event::{Closed, ServerEvent};
 use super::{Action, Event, EventKind, Frame, RigEvent, WaitOutcome, standing};
 
 /// Whose event it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The device's console.
