@@ -17,6 +17,7 @@ struct Whole<'r> {
     report: &'r Report,
     /// Scenarios whose verdict differs between repeats.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     flaky: Vec<Flaky<'r>>,
 }
 
@@ -106,6 +107,10 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&render(&report).expect("json")).expect("json");
         let names = |value: &serde_json::Value| value.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
         let known = |at: &str, key: &str| schema.pointer(at).is_some_and(|properties| properties.get(key).is_some());
+        for required in schema["required"].as_array().expect("a list") {
+            let key = required.as_str().expect("a key");
+            assert!(json.get(key).is_some(), "{key} is required, and not always there");
+        }
         for key in names(&json).expect("an object") {
             assert!(known("/properties", &key), "{key}");
         }
