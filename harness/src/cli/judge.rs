@@ -94,7 +94,8 @@ pub(super) fn write_reports(report: &Report, folder: &Path) -> Result<PathBuf> {
     std::fs::write(folder.join("report.json"), json).map_err(|e| failed("report.json", e.to_string()))?;
     let tap = crate::report::tap::render(report);
     std::fs::write(folder.join("results.tap"), tap).map_err(|e| failed("results.tap", e.to_string()))?;
-    let metrics = crate::report::openmetrics::render(report, std::time::SystemTime::now());
+    let made = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+    let metrics = crate::report::openmetrics::render(report, u64::try_from(made).unwrap_or(u64::MAX));
     std::fs::write(folder.join("metrics.txt"), metrics).map_err(|e| failed("metrics.txt", e.to_string()))?;
     let summary = crate::report::markdown::render(report);
     std::fs::write(folder.join("summary.md"), summary).map_err(|e| failed("summary.md", e.to_string()))?;
