@@ -1,32 +1,11 @@
 //! The real binary: exit codes, messages for bad input, reports on disk.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-fn brickproof(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_brickproof"))
-        .args(arguments)
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("the binary runs")
-}
+#[path = "support/binary.rs"]
+mod binary;
 
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("an exit code")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// Diagnostics wrap their lines: words matter, not where they break.
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr)
-        .replace(['│', '×', '╰', '─', '▶'], " ")
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-}
+use binary::{brickproof, code, stderr, stdout};
 
 fn recordings(folder: &Path) -> Vec<PathBuf> {
     let runs = std::fs::read_dir(folder.join("runs")).expect("runs");

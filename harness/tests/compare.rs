@@ -1,23 +1,14 @@
 //! Regressions between real runs, through the binary: the firmware's two laws of retrying, and bad input.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-fn brickproof(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_brickproof"))
-        .args(arguments)
-        .env_remove("RUST_LOG")
-        .output()
-        .expect("the binary runs")
-}
+#[path = "support/binary.rs"]
+mod binary;
 
-fn words(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes).replace(['│', '×', '╰', '─', '▶'], " ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
+use binary::{brickproof, code, stderr, stdout};
 
-/// Runs of a server that is away for so long from the start, with a version of the firmware.
-fn outage(folder: &Path, version: &str, down: &str) -> PathBuf {
+/// A scenario whose server is away for so long from the start, with a version of the firmware; its file.
+fn outage(folder: &Path, version: &str, down: &str, then: &str) -> PathBuf {
     let place = folder.join(format!("{version}-{down}"));
     std::fs::create_dir(&place).expect("folder");
     let scenario = place.join(format!("outage-{down}.toml"));
@@ -40,7 +31,7 @@ wait = "{down}"
 
 [[step]]
 name = "back"
-faults = []
+faults = [{then}]
 until = {{ event = "marked-valid" }}
 within = "20min"
 
@@ -50,40 +41,37 @@ until-end = true
 "#
     );
     std::fs::write(&scenario, text).expect("scenario");
-    let report = place.join("report");
-    let output = brickproof(&[
-        "run",
-        scenario.to_str().expect("text"),
-        "--repeat",
-        "8",
-        "--quiet",
-        "--report",
-        report.to_str().expect("text"),
-    ]);
-    assert_eq!(output.status.code(), Some(0), "{}", words(&output.stdout));
+    scenario
+}
+
+/// Runs a scenario that passes; the report folder.
+fn runs(scenario: &Path, report: &str, more: &[&str]) -> PathBuf {
+    let report = scenario.with_file_name(report);
+    let (file, folder) = (scenario.to_str().expect("text"), report.to_str().expect("text"));
+    let output = brickproof(&[&["run", file, "--quiet", "--report", folder], more].concat());
+    assert_eq!(code(&output), 0, "{}", stdout(&output));
     report
 }
 
-fn compare(before: &Path, now: &Path) -> (Option<i32>, String, String) {
+fn compare(before: &Path, now: &Path) -> (i32, String, String) {
     let output = brickproof(&["compare", before.to_str().expect("text"), now.to_str().expect("text")]);
-    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), words(&output.stderr))
+    (code(&output), stdout(&output), stderr(&output))
 }
 
 #[test]
 fn newer_law_of_retrying_recovers_sooner_from_short_outages_and_later_from_long_ones() {
     let folder = tempfile::tempdir().expect("folder");
-    let of = |version: &str, down: &str| outage(folder.path(), version, down);
-    let (code, short, _) = compare(&of("1.5.9", "25s"), &of("1.6.0", "25s"));
+    let of = |version: &str, down: &str| runs(&outage(folder.path(), version, down, ""), "report", &[]);
+    let (exit, short, _) = compare(&of("1.5.9", "25s"), &of("1.6.0", "25s"));
     assert!(short.contains("recovery better"), "{short}");
     assert!(short.contains("retries changed: 1 before, 2 now"), "{short}");
-    assert_eq!((code, short.contains("no regression")), (Some(0), true), "{short}");
+    assert_eq!((exit, short.contains("no regression")), (0, true), "{short}");
 
     let (old, new) = (of("1.5.9", "8min"), of("1.6.0", "8min"));
-    let (code, long, _) = compare(&old, &new);
-    assert!(long.contains("recovery worse"), "{long}");
+    let (exit, long, _) = compare(&old, &new);
     assert!(long.contains("back-off was constant, is doubling"), "{long}");
     assert!(long.contains("regression: outage-8min: recovery worse"), "{long}");
-    assert_eq!(code, Some(1));
+    assert_eq!(exit, 1);
     let chosen = brickproof(&[
         "compare",
         "--fail-on",
@@ -92,34 +80,56 @@ fn newer_law_of_retrying_recovers_sooner_from_short_outages_and_later_from_long_
         old.to_str().expect("text"),
         new.to_str().expect("text"),
     ]);
-    assert_eq!(chosen.status.code(), Some(0), "what is no regression by choice: {}", words(&chosen.stdout));
+    assert_eq!(code(&chosen), 0, "what is no regression by choice: {}", stdout(&chosen));
 
-    let (code, same, _) = compare(&old, &old);
-    assert_eq!((code, same.contains("no regression")), (Some(0), true), "{same}");
-    let (code, _, other) = compare(&old, &of("1.6.0", "20s"));
-    assert_eq!(code, Some(2));
+    let (exit, same, _) = compare(&old, &old);
+    assert_eq!((exit, same.contains("no regression")), (0, true), "{same}");
+    let (exit, _, other) = compare(&old, &of("1.6.0", "20s"));
+    assert_eq!(exit, 2);
     assert!(other.contains("have no scenario in common"), "{other}");
 }
 
 #[test]
 fn run_is_compared_with_its_baseline_and_a_regression_is_exit_1() {
     let folder = tempfile::tempdir().expect("folder");
-    let report = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
-    let (before, now) = (report("before"), report("now"));
-    let run = |more: &[&str]| brickproof(&[&["run", "wrong-port", "--quiet"], more].concat());
-    assert_eq!(run(&["--report", &before]).status.code(), Some(0));
-    let same = run(&["--report", &now, "--baseline", &before]);
-    assert_eq!(same.status.code(), Some(0), "{}", words(&same.stdout));
-    assert!(words(&same.stdout).contains("no regression"), "{}", words(&same.stdout));
-    // The runs before stand for ones that are to come: a recording whose device never came back.
-    let file = std::fs::read_dir(Path::new(&before).join("runs")).expect("runs").next().expect("one").expect("run");
-    let recording = file.path().join("wrong-port.jsonl");
-    let text = std::fs::read_to_string(&recording).expect("recording");
+    let old = outage(folder.path(), "1.5.9", "8min", "");
+    let new = outage(folder.path(), "1.6.0", "8min", "");
+    let before = runs(&old, "before", &[]);
+    let baseline = ["--baseline", before.to_str().expect("text")];
+    runs(&old, "again", &baseline);
+    let folder = new.with_file_name("now");
+    let file = new.to_str().expect("text");
+    let worse = brickproof(
+        &[&["run", file, "--quiet", "--report", folder.to_str().expect("text")], baseline.as_slice()].concat(),
+    );
+    assert_eq!(code(&worse), 1, "{}", stdout(&worse));
+    assert!(stdout(&worse).contains("1 passed"), "every verdict is a pass: {}", stdout(&worse));
+    assert!(stdout(&worse).contains("regression: outage-8min: recovery worse"), "{}", stdout(&worse));
+}
+
+#[test]
+fn another_seed_of_the_same_firmware_is_no_regression_however_often_it_is_repeated() {
+    let folder = tempfile::tempdir().expect("folder");
+    let late = "{ fault = { delay = { uniform = { from = \"1s\", to = \"9s\" } } } }";
+    let scenario = outage(folder.path(), "1.5.9", "25s", late);
+    let of = |seed: &str| runs(&scenario, seed, &["--repeat", "8", "--seed", seed]);
+    let (exit, told, _) = compare(&of("3"), &of("4"));
+    assert!(told.contains("too few runs"), "the seeds differ: {told}");
+    assert_eq!((exit, told.contains("no regression")), (0, true), "{told}");
+}
+
+#[test]
+fn recording_that_is_cut_in_the_middle_of_a_line_is_nobodys_failure() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = runs(&outage(folder.path(), "1.5.9", "25s", ""), "report", &[]);
+    let run = std::fs::read_dir(report.join("runs")).expect("runs").next().expect("one").expect("run");
+    let text = std::fs::read(run.path().join("outage-25s.jsonl")).expect("recording");
     let cut = folder.path().join("cut.jsonl");
-    let lines: Vec<&str> = text.lines().take(text.lines().count() / 2).collect();
-    std::fs::write(&cut, lines.join("\n")).expect("written");
-    let (code, told, _) = compare(Path::new(&before), &cut);
-    assert_eq!((code, told.contains("not judged")), (Some(0), true), "a cut recording is nobody's failure: {told}");
+    let half = &text[..text.len() / 2];
+    assert_ne!(half.last(), Some(&b'\n'));
+    std::fs::write(&cut, half).expect("written");
+    let (exit, told, _) = compare(&report, &cut);
+    assert_eq!((exit, told.contains("not judged")), (0, true), "{told}");
 }
 
 #[test]
@@ -127,18 +137,18 @@ fn what_is_no_recording_is_told_and_no_regression() {
     let folder = tempfile::tempdir().expect("folder");
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).expect("folder");
-    let (code, _, told) = compare(&empty, &empty);
-    assert_eq!(code, Some(2));
+    let (exit, _, told) = compare(&empty, &empty);
+    assert_eq!(exit, 2);
     assert!(told.contains("there is no recording (*.jsonl) below"), "{told}");
     let newer = folder.path().join("newer.jsonl");
     std::fs::write(&newer, "{\"header\":{\"format\":999}}\n").expect("written");
-    let (code, _, told) = compare(&newer, &newer);
-    assert_eq!(code, Some(2));
+    let (exit, _, told) = compare(&newer, &newer);
+    assert_eq!(exit, 2);
     assert!(told.contains("format 999"), "{told}");
     let one = brickproof(&["compare", newer.to_str().expect("text")]);
-    assert_eq!(one.status.code(), Some(2));
-    assert!(words(&one.stderr).contains("which of them are the baseline"), "{}", words(&one.stderr));
+    assert_eq!(code(&one), 2);
+    assert!(stderr(&one).contains("which of them are the baseline"), "{}", stderr(&one));
     let missing = brickproof(&["run", "wrong-port", "--baseline", "/no/such/folder"]);
-    assert_eq!(missing.status.code(), Some(2));
-    assert!(words(&missing.stderr).contains("cannot read /no/such/folder"), "{}", words(&missing.stderr));
+    assert_eq!(code(&missing), 2);
+    assert!(stderr(&missing).contains("cannot read /no/such/folder"), "{}", stderr(&missing));
 }

@@ -6,7 +6,7 @@ use miette::{Result, miette};
 
 use super::args::CompareArgs;
 use super::{judge::find, out};
-use crate::compare::{Comparison, FailOn, Run, render};
+use crate::compare::{Comparison, FailOn, Origin, Run, render};
 use crate::metrics::Metrics;
 use crate::recording::Recording;
 use crate::run::report_recording;
@@ -105,7 +105,16 @@ fn run(file: &Path) -> Result<Run> {
     let (verdict, report) =
         report_recording(&recording, &file.display().to_string()).map_err(|e| miette!("{}: {e}", file.display()))?;
     let metrics = Metrics::of(&recording.events);
-    Ok(Run { scenario: report.name, chip: report.chip, status: verdict.status, metrics })
+    let header = recording.header;
+    let origin = Origin {
+        board: header.board,
+        attempt: header.attempt,
+        began_wall_ms: header.began_wall_ms,
+        seed: header.seed,
+        warped: header.warped,
+        text: header.scenario,
+    };
+    Ok(Run { scenario: report.name, chip: report.chip, status: verdict.status, metrics, origin })
 }
 
 fn shown(paths: &[PathBuf]) -> String {

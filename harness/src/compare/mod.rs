@@ -3,27 +3,22 @@
 //!
 //! What this module must never know: files, terminals, how runs are made.
 
+mod draws;
+mod figure;
 mod rank_sum;
 mod text;
 
+pub use figure::{Basis, Compared, ERROR_RATE, Figure, Finding, runs_needed};
 pub use rank_sum::{median, p_value, shift, smallest_p_value};
 pub use text::render;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use figure::{compared, decide};
 use serde::Serialize;
 
-use crate::metrics::{BackOff, Metrics, Recovery};
+use crate::metrics::{BackOff, Metrics};
 use crate::verdict::Status;
-
-/// The probability that a comparison of two sets of runs between which nothing changed calls any figure changed: 1 %, over
-/// all scenarios and figures together (Holm's correction).
-pub const ERROR_RATE: f64 = 0.01;
-/// The level at which figures are tested. Runs of one evening on one machine are not quite independent of each other, as the test
-/// takes them to be: half of the stated rate is kept for that.
-const LEVEL: f64 = ERROR_RATE / 2.0;
-/// A figure that changed by less than this is not worth telling, however sure it is: a twentieth of what it was.
-const WORTH_TELLING: f64 = 0.05;
 
 /// One run, as far as it is compared.
 #[derive(Clone, Debug)]
@@ -36,117 +31,25 @@ pub struct Run {
     pub status: Status,
     /// What it measured.
     pub metrics: Metrics,
+    /// Which run it was.
+    pub origin: Origin,
 }
 
-/// A figure of runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Figure {
-    /// Time to recover, ms.
-    Recovery,
-    /// Time to notice a fault, ms.
-    Notice,
-    /// Number of retries.
-    Retries,
-    /// Number of connections.
-    Connections,
-    /// Bytes per second of a download.
-    Throughput,
-    /// Lowest free heap, bytes.
-    FreeHeap,
-}
-
-impl Figure {
-    const ALL: [Self; 6] =
-        [Self::Recovery, Self::Notice, Self::Retries, Self::Connections, Self::Throughput, Self::FreeHeap];
-
-    /// The words for tables.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Recovery => "recovery",
-            Self::Notice => "time to notice",
-            Self::Retries => "retries",
-            Self::Connections => "connections",
-            Self::Throughput => "download",
-            Self::FreeHeap => "lowest free heap",
-        }
-    }
-
-    /// Whether more of it is worse. Of a count nobody can say: firmware that tries more often may be back sooner.
-    fn more_is_worse(self) -> Option<bool> {
-        match self {
-            Self::Recovery | Self::Notice => Some(true),
-            Self::Throughput | Self::FreeHeap => Some(false),
-            Self::Retries | Self::Connections => None,
-        }
-    }
-
-    fn of(self, metrics: &Metrics) -> Option<f64> {
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds, bytes and counts are far below 2^52")]
-        let number = |n: u64| n as f64;
-        match self {
-            Self::Recovery => match metrics.recovery {
-                Recovery::NotNeeded => None,
-                Recovery::After(ms) => Some(number(ms)),
-                Recovery::Never => Some(f64::INFINITY),
-            },
-            Self::Notice => metrics.notice_ms.map(number),
-            Self::Retries => Some(number(metrics.retries)),
-            Self::Connections => Some(number(metrics.connections)),
-            Self::Throughput => metrics.throughput.map(number),
-            Self::FreeHeap => metrics.free_heap.map(number),
-        }
-    }
-}
-
-/// What can be said of a figure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Finding {
-    /// It became worse.
-    Worse,
-    /// It became better.
-    Better,
-    /// It became another, and neither is better.
-    Changed,
-    /// It differs surely, and by too little to matter.
-    Slight,
-    /// No difference beyond the spread.
-    Same,
-    /// There are too few runs to tell a difference of any size from chance.
-    TooFew,
-}
-
-/// A figure on both sides.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Compared {
-    /// Which.
-    pub figure: Figure,
-    /// Median before; `None` is infinite: it never happened.
-    pub before: Option<f64>,
-    /// Median now.
-    pub now: Option<f64>,
-    /// By how much the runs now lie above those before, where that is finite.
-    pub shift: Option<f64>,
-    /// Number of values before and now.
-    pub values: (usize, usize),
-    /// Probability of such a difference by chance, before correction.
-    pub p: f64,
-    /// What can be said.
-    pub finding: Finding,
-    /// True when all values of both sides are the same. No chance can make such a figure differ, so that it is none of those
-    /// that the error rate is shared among (Tarone).
-    pub constant: bool,
-}
-
-impl Comparison {
-    /// How many figures the error rate is shared among.
-    #[must_use]
-    pub fn tested(&self) -> usize {
-        self.scenarios.iter().flat_map(|s| &s.figures).filter(|f| !f.constant).count()
-    }
+/// What tells one run of a scenario from others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Board name.
+    pub board: String,
+    /// Which repeat, from 1.
+    pub attempt: u32,
+    /// When it began: milliseconds since 1970.
+    pub began_wall_ms: u64,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// True when time was warped: the same seed then gives the same run.
+    pub warped: bool,
+    /// The scenario's text.
+    pub text: String,
 }
 
 /// How a scenario's verdicts changed.
@@ -161,6 +64,8 @@ pub enum Change {
     StillFlaky,
     /// It fails, as before.
     StillFailing,
+    /// It always failed, and now passes at times.
+    FailsLess,
     /// The rig did not judge it on one side.
     NotJudged,
     /// It is only in the runs now.
@@ -187,6 +92,10 @@ pub struct Scenario {
     pub failed_before: (usize, usize),
     /// The same, now.
     pub failed_now: (usize, usize),
+    /// Whether all runs were made on warped time, where a repeat with the same seed is the same run.
+    pub warped: bool,
+    /// Whether the scenario's text differs between the two sides: a change may then be the scenario's own.
+    pub text_changed: bool,
     /// Figures.
     pub figures: Vec<Compared>,
     /// How delays grew and grow, where that changed.
@@ -205,6 +114,8 @@ pub struct Scenario {
 pub struct Comparison {
     /// Probability of a false alarm of the figures, over all of them together.
     pub error_rate: f64,
+    /// Recordings that were given more than once on one side, and count once.
+    pub duplicates: usize,
     /// Scenarios, by how much their change matters.
     pub scenarios: Vec<Scenario>,
 }
@@ -229,13 +140,26 @@ pub enum FailOn {
 }
 
 impl Comparison {
+    /// How many figures the error rate is shared among.
+    #[must_use]
+    pub fn tested(&self) -> usize {
+        self.scenarios.iter().flat_map(|s| &s.figures).filter(|f| f.is_tested()).count()
+    }
+
     /// Compares runs before with runs now.
     #[must_use]
     pub fn of(before: &[Run], now: &[Run]) -> Self {
-        let groups = |runs: &[Run]| {
+        let mut duplicates = 0;
+        let mut groups = |runs: &[Run]| {
+            let mut seen = BTreeSet::new();
             let mut groups: BTreeMap<(String, String), Vec<Run>> = BTreeMap::new();
             for run in runs {
-                groups.entry((run.scenario.clone(), run.chip.clone())).or_default().push(run.clone());
+                // The same recording again, in another folder or by another path, is no further evidence.
+                if seen.insert((&run.scenario, &run.chip, &run.origin)) {
+                    groups.entry((run.scenario.clone(), run.chip.clone())).or_default().push(run.clone());
+                } else {
+                    duplicates += 1;
+                }
             }
             groups
         };
@@ -246,9 +170,9 @@ impl Comparison {
             .into_iter()
             .map(|key| scenario(key, before.get(key).unwrap_or(&none), now.get(key).unwrap_or(&none)))
             .collect();
-        decide(&mut scenarios);
+        decide(scenarios.iter_mut().flat_map(|scenario| &mut scenario.figures));
         scenarios.sort_by(|a, b| (a.change, &a.name, &a.chip).cmp(&(b.change, &b.name, &b.chip)));
-        Self { error_rate: ERROR_RATE, scenarios }
+        Self { error_rate: ERROR_RATE, duplicates, scenarios }
     }
 
     /// Whether there is no scenario that both sides have.
@@ -292,9 +216,8 @@ fn scenario((name, chip): &(String, String), before: &[Run], now: &[Run]) -> Sce
         (runs.iter().filter(|run| run.status == Status::Fail).count(), judged)
     };
     // Only a run that could be judged measured anything.
-    let judged = |runs: &[Run]| -> Vec<Metrics> {
-        let judged = runs.iter().filter(|run| matches!(run.status, Status::Pass | Status::Fail));
-        judged.map(|run| run.metrics.clone()).collect()
+    let judged = |runs: &[Run]| -> Vec<Run> {
+        runs.iter().filter(|run| matches!(run.status, Status::Pass | Status::Fail)).cloned().collect()
     };
     let (failed_before, failed_now) = (failed(before), failed(now));
     let change = match (failed_before, failed_now) {
@@ -308,22 +231,28 @@ fn scenario((name, chip): &(String, String), before: &[Run], now: &[Run]) -> Sce
         ((n, all), (m, of)) if n > 0 && n < all && m < of => Change::StillFlaky,
         // It passed now and then, and never does any more.
         ((n, all), (m, of)) if n < all && m == of => Change::NewlyFailing,
+        ((n, all), _) if n == all => Change::FailsLess,
         _ => Change::NewlyFlaky,
     };
     let (before, now) = (judged(before), judged(now));
-    let figures = Figure::ALL.iter().filter_map(|figure| compared(*figure, &before, &now)).collect();
-    let set = |runs: &[Metrics], of: fn(&Metrics) -> &BTreeMap<String, u64>| -> BTreeSet<String> {
-        runs.iter().flat_map(|metrics| of(metrics).keys().cloned()).collect()
+    // What else a verdict can do is told by `change`.
+    let worth = |figure: &&Figure| **figure != Figure::Failures || change == Change::StillFlaky;
+    let figures = Figure::ALL.iter().filter(worth).filter_map(|figure| compared(*figure, &before, &now)).collect();
+    let set = |runs: &[Run], of: fn(&Metrics) -> &BTreeMap<String, u64>| -> BTreeSet<String> {
+        runs.iter().flat_map(|run| of(&run.metrics).keys().cloned()).collect()
     };
+    let texts = |runs: &[Run]| -> BTreeSet<String> { runs.iter().map(|run| run.origin.text.clone()).collect() };
     let (errors_before, errors_now) = (set(&before, |m| &m.errors), set(&now, |m| &m.errors));
     let (resets_before, resets_now) = (set(&before, |m| &m.resets), set(&now, |m| &m.resets));
-    let shape = |runs: &[Metrics]| runs.iter().map(|m| m.back_off).max();
+    let shape = |runs: &[Run]| runs.iter().map(|run| run.metrics.back_off).max();
     Scenario {
         name: name.clone(),
         chip: chip.clone(),
         change,
         failed_before,
         failed_now,
+        warped: before.iter().chain(&now).all(|run| run.origin.warped),
+        text_changed: !before.is_empty() && !now.is_empty() && texts(&before) != texts(&now),
         figures,
         back_off: shape(&before)
             .zip(shape(&now))
@@ -332,72 +261,6 @@ fn scenario((name, chip): &(String, String), before: &[Run], now: &[Run]) -> Sce
         gone_errors: errors_before.difference(&errors_now).cloned().collect(),
         new_resets: resets_now.difference(&resets_before).cloned().collect(),
     }
-}
-
-fn compared(figure: Figure, before: &[Metrics], now: &[Metrics]) -> Option<Compared> {
-    let values = |runs: &[Metrics]| -> Vec<f64> { runs.iter().filter_map(|metrics| figure.of(metrics)).collect() };
-    let (before, now) = (values(before), values(now));
-    if before.is_empty() || now.is_empty() {
-        return None;
-    }
-    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
-    Some(Compared {
-        figure,
-        before: finite(median(before.clone())),
-        now: finite(median(now.clone())),
-        shift: shift(&before, &now),
-        values: (before.len(), now.len()),
-        p: p_value(&before, &now),
-        // Not decided before all are known.
-        finding: Finding::Same,
-        constant: before.iter().chain(&now).all(|value| Some(value) == before.first()),
-    })
-}
-
-/// Decides over all figures together, by Holm's method: the smallest p-value must stand against all of them, the next one against
-/// the rest, and so on to the first that does not.
-fn decide(scenarios: &mut [Scenario]) {
-    let mut all: Vec<&mut Compared> =
-        scenarios.iter_mut().flat_map(|s| &mut s.figures).filter(|f| !f.constant).collect();
-    all.sort_by(|a, b| a.p.total_cmp(&b.p));
-    let count = all.len();
-    let mut standing = true;
-    for (index, compared) in all.into_iter().enumerate() {
-        let level = LEVEL / f64::from(u32::try_from(count - index).unwrap_or(u32::MAX));
-        standing &= compared.p <= level;
-        compared.finding = if standing { sure(compared) } else { unsure(compared, count) };
-    }
-}
-
-fn sure(compared: &Compared) -> Finding {
-    let up = match (compared.before, compared.now, compared.shift) {
-        (_, _, Some(shift)) if shift != 0.0 => shift > 0.0,
-        (Some(_), None, _) => true,
-        (None, Some(_), _) => false,
-        _ => return Finding::Slight,
-    };
-    let small = compared.before.zip(compared.shift).is_some_and(|(was, by)| by.abs() < was.abs() * WORTH_TELLING);
-    match compared.figure.more_is_worse() {
-        _ if small => Finding::Slight,
-        None => Finding::Changed,
-        Some(worse) if up == worse => Finding::Worse,
-        Some(_) => Finding::Better,
-    }
-}
-
-fn unsure(compared: &Compared, count: usize) -> Finding {
-    let level = LEVEL / f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    let (before, now) = compared.values;
-    // Equal medians and no shift need no more runs to look the same.
-    let differs = compared.shift != Some(0.0) || compared.before != compared.now;
-    if differs && smallest_p_value(before, now) > level { Finding::TooFew } else { Finding::Same }
-}
-
-/// How many runs of a scenario each side needs before any difference can be told from chance, among so many figures.
-#[must_use]
-pub fn runs_needed(figures: usize) -> usize {
-    let level = LEVEL / f64::from(u32::try_from(figures.max(1)).unwrap_or(u32::MAX));
-    (1..).find(|n| smallest_p_value(*n, *n) <= level).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

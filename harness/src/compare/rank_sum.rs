@@ -138,6 +138,36 @@ mod tests {
         close(p_value(&[], &[1.0]), 1.0);
     }
 
+    /// scipy 1.16.3: `mannwhitneyu(a, b, method="exact")` where no values are equal; where some are, `permutation_test` over
+    /// all ways to split the mid-ranks, of the rank sum's distance from its mean. The one of zeros and ones is
+    /// `fisher_exact([[1, 9], [8, 2]])` as well.
+    #[test]
+    fn p_values_are_those_of_scipy() {
+        let cases: [(&[f64], &[f64], f64); 6] = [
+            (&[31.2, 29.8, 30.5, 33.1, 30.0], &[36.4, 35.1, 33.0, 37.7, 34.9, 36.0], 0.008_658_008_658_008_658),
+            (
+                &[1.1, 2.3, 3.7, 4.2, 5.9, 6.4, 7.7],
+                &[2.9, 3.1, 5.0, 6.6, 8.3, 9.5, 10.2, 4.4],
+                0.231_857_031_857_031_88,
+            ),
+            (
+                &[12.0, 15.0, 11.0, 18.0, 14.0, 13.0, 17.0, 16.0, 19.0, 10.0],
+                &[22.0, 15.5, 21.0, 23.0, 14.5, 25.0, 24.0, 20.0, 26.0, 18.5],
+                0.001_504_687_263_201_195_2,
+            ),
+            (&[1.0, 2.0, 2.0, 3.0, 3.0, 3.0], &[2.0, 3.0, 4.0, 4.0, 5.0], 0.108_225_108_225_108_22),
+            (
+                &[0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+                &[1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0],
+                0.005_477_494_641_581_329,
+            ),
+            (&[10.0, 10.0, 20.0, 20.0], &[20.0, 20.0, 20.0, 30.0, 30.0], 0.158_730_158_730_158_72),
+        ];
+        for (one, other, wanted) in cases {
+            close(p_value(one, other), wanted);
+        }
+    }
+
     #[test]
     fn run_that_never_recovered_is_the_largest_of_all() {
         let never = f64::INFINITY;
@@ -174,6 +204,12 @@ mod tests {
             let [one, other] = [one, other].map(|v| v.into_iter().map(f64::from).collect::<Vec<_>>());
             let p = p_value(&one, &other);
             prop_assert!((p - p_value(&other, &one)).abs() < 1e-9);
+            let moved = |v: &[f64]| v.iter().map(|x| x * 8.0 + 1000.0).collect::<Vec<_>>();
+            prop_assert!((p - p_value(&moved(&one), &moved(&other))).abs() < 1e-9, "ranks alone count");
+            let (there, back) = (shift(&one, &other).expect("finite"), shift(&other, &one).expect("finite"));
+            prop_assert!((there + back).abs() < 1e-9);
+            let later: Vec<f64> = other.iter().map(|x| x + 5.0).collect();
+            prop_assert!((shift(&one, &later).expect("finite") - there - 5.0).abs() < 1e-9);
             // Ties can leave one side alone as extreme.
             prop_assert!(p <= 1.0 && p >= smallest_p_value(one.len(), other.len()) / 2.0 - 1e-12);
         }

@@ -1,10 +1,15 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use rand_distr::{Distribution, LogNormal};
 use rand_pcg::Pcg64;
 
 use super::*;
+use crate::metrics::Recovery;
 
 fn run(scenario: &str, status: Status, recovery: Recovery) -> Run {
     let metrics = Metrics {
+        format: crate::metrics::FORMAT,
+        duration_ms: 60_000,
         retries: 1,
         delays_ms: vec![],
         back_off: BackOff::Unknown,
@@ -16,7 +21,26 @@ fn run(scenario: &str, status: Status, recovery: Recovery) -> Run {
         errors: BTreeMap::new(),
         resets: BTreeMap::new(),
     };
-    Run { scenario: scenario.to_owned(), chip: "esp32c3".to_owned(), status, metrics }
+    Run { scenario: scenario.to_owned(), chip: "esp32c3".to_owned(), status, metrics, origin: origin() }
+}
+
+/// Each a run of its own, on a real board.
+fn origin() -> Origin {
+    static RUNS: AtomicU64 = AtomicU64::new(0);
+    Origin {
+        board: "board-1".to_owned(),
+        attempt: 1,
+        began_wall_ms: RUNS.fetch_add(1, Ordering::Relaxed),
+        seed: 1,
+        warped: false,
+        text: String::new(),
+    }
+}
+
+/// The same run on virtual time.
+fn warped(seed: u64, run: Run) -> Run {
+    let origin = Origin { warped: true, seed, ..origin() };
+    Run { origin, ..run }
 }
 
 fn runs(statuses: &[Status]) -> Vec<Run> {
@@ -35,7 +59,7 @@ fn verdicts_before_and_now_say_how_a_scenario_changed() {
     assert_eq!(change(&[Pass, Fail], &[Fail, Pass]), Change::StillFlaky);
     assert_eq!(change(&[Pass, Fail], &[Fail, Fail]), Change::NewlyFailing, "it never passes any more");
     assert_eq!(change(&[Fail], &[Fail]), Change::StillFailing);
-    assert_eq!(change(&[Fail], &[Fail, Pass]), Change::NewlyFlaky);
+    assert_eq!(change(&[Fail], &[Fail, Pass]), Change::FailsLess, "that is no regression");
     assert_eq!(change(&[Pass, Fail], &[Pass]), Change::NewlyPassing);
     assert_eq!(change(&[Pass], &[Pass]), Change::StillPassing);
     assert_eq!(change(&[Pass], &[Error]), Change::NotJudged);
@@ -65,12 +89,12 @@ fn two_single_runs_never_tell_a_figure_from_chance() {
     let recovery = &comparison.scenarios[0].figures[0];
     assert_eq!((recovery.figure, recovery.finding), (Figure::Recovery, Finding::TooFew));
     let text = render(&comparison);
-    assert!(text.contains("too few runs") && text.contains("6 runs on each side"), "{text}");
+    assert!(text.contains("too few runs") && text.contains("6 would do on each side, `run --repeat`"), "{text}");
 }
 
 #[test]
 fn device_that_never_recovers_any_more_is_worse_and_the_other_way_round_better() {
-    let of = |recovery| vec![run("s", Status::Pass, recovery); 10];
+    let of = |recovery| (0..10).map(|_| run("s", Status::Pass, recovery)).collect::<Vec<_>>();
     let (soon, never) = (of(Recovery::After(1000)), of(Recovery::Never));
     let found = |before: &[Run], now: &[Run]| Comparison::of(before, now).scenarios[0].figures[0].finding;
     assert_eq!(found(&soon, &never), Finding::Worse);
@@ -82,7 +106,7 @@ fn device_that_never_recovers_any_more_is_worse_and_the_other_way_round_better()
 
 #[test]
 fn sure_but_slight_difference_is_no_regression() {
-    let of = |ms| vec![run("s", Status::Pass, Recovery::After(ms)); 10];
+    let of = |ms| (0..10).map(|_| run("s", Status::Pass, Recovery::After(ms))).collect::<Vec<_>>();
     let comparison = Comparison::of(&of(10_000), &of(10_100));
     assert_eq!(comparison.scenarios[0].figures[0].finding, Finding::Slight);
     assert!(comparison.regressions(&[FailOn::Figures]).is_empty());
@@ -134,4 +158,94 @@ fn runs_between_which_nothing_changed_give_at_most_the_stated_rate_of_false_alar
 fn recovery_that_takes_a_fifth_longer_is_caught_with_ten_runs_on_each_side() {
     let caught = called(3, 36_000.0, 1);
     assert!(caught >= 950, "{caught} of 1000");
+}
+
+fn only_figure(before: &[Run], now: &[Run]) -> Compared {
+    let comparison = Comparison::of(before, now);
+    let of = |f: &&Compared| f.figure == Figure::Recovery;
+    comparison.scenarios[0].figures.iter().find(of).expect("a recovery").clone()
+}
+
+#[test]
+fn same_seed_on_virtual_time_that_differs_has_changed_without_any_test() {
+    let of = |ms| vec![warped(7, run("s", Status::Pass, Recovery::After(ms)))];
+    let found = |before, now| {
+        let compared = only_figure(&of(before), &of(now));
+        (compared.basis, compared.finding, compared.p)
+    };
+    assert_eq!(found(1000, 60_000), (Basis::SameSeed, Finding::Worse, None));
+    assert_eq!(found(60_000, 1000), (Basis::SameSeed, Finding::Better, None));
+    assert_eq!(found(60_000, 60_500), (Basis::SameSeed, Finding::Slight, None));
+    assert_eq!(found(60_000, 60_000), (Basis::SameSeed, Finding::Same, None));
+    let text = render(&Comparison::of(&of(1000), &of(60_000)));
+    assert!(text.contains("recovery worse: 1.000 s before, 1 min 0 s now (same seed on virtual time)"), "{text}");
+}
+
+#[test]
+fn repeats_of_one_seed_on_virtual_time_are_one_run_however_many() {
+    let of =
+        |seed, ms| -> Vec<Run> { (0..50).map(|_| warped(seed, run("s", Status::Pass, Recovery::After(ms)))).collect() };
+    let compared = only_figure(&of(1, 1000), &of(2, 60_000));
+    assert_eq!((compared.basis, compared.values, compared.finding), (Basis::RankSum, (1, 1), Finding::TooFew));
+    let text = render(&Comparison::of(&of(1, 1000), &of(2, 60_000)));
+    assert!(text.contains("each with a seed of its own"), "{text}");
+}
+
+#[test]
+fn seeds_that_disagree_are_left_to_the_test() {
+    let of = |change: fn(u64) -> u64| -> Vec<Run> {
+        (0..20).map(|seed| warped(seed, run("s", Status::Pass, Recovery::After(change(10_000 + seed * 100))))).collect()
+    };
+    let same = of(|ms| ms);
+    let mixed = only_figure(&same, &of(|ms| if ms % 200 == 0 { ms + 2000 } else { ms - 2000 }));
+    assert_eq!((mixed.basis, mixed.values, mixed.finding), (Basis::RankSum, (20, 20), Finding::Same));
+    let slower = only_figure(&same, &of(|ms| if ms == 10_000 { ms - 1000 } else { ms + 5000 }));
+    assert_eq!((slower.basis, slower.finding), (Basis::RankSum, Finding::Worse));
+}
+
+#[test]
+fn one_seed_of_many_that_never_recovers_any_more_is_worse() {
+    let of = |last| -> Vec<Run> {
+        let recovery = |seed| if seed == 4 { last } else { Recovery::After(1000 + seed) };
+        (0..5).map(|seed| warped(seed, run("s", Status::Pass, recovery(seed)))).collect()
+    };
+    let compared = only_figure(&of(Recovery::After(1004)), &of(Recovery::Never));
+    assert_eq!((compared.basis, compared.finding, compared.shift), (Basis::SameSeed, Finding::Worse, Some(0.0)));
+}
+
+#[test]
+fn recording_that_is_given_again_counts_once() {
+    let (before, now) = (run("s", Status::Pass, Recovery::After(10)), run("s", Status::Pass, Recovery::After(90)));
+    let comparison = Comparison::of(&vec![before; 12], &vec![now; 12]);
+    assert_eq!(comparison.duplicates, 22);
+    assert_eq!(comparison.scenarios[0].failed_before, (0, 1));
+    assert_eq!(comparison.scenarios[0].figures[0].values, (1, 1));
+}
+
+#[test]
+fn flaky_scenario_that_fails_far_more_often_is_worse() {
+    let of = |failing: usize| -> Vec<Run> {
+        let status = |n| if n < failing { Status::Fail } else { Status::Pass };
+        (0..20).map(|n| run("s", status(n), Recovery::NotNeeded)).collect()
+    };
+    let found = |before, now| {
+        let comparison = Comparison::of(&of(before), &of(now));
+        assert_eq!(comparison.scenarios[0].change, Change::StillFlaky);
+        let failures = comparison.scenarios[0].figures.iter().find(|f| f.figure == Figure::Failures);
+        failures.expect("compared where both are flaky").finding
+    };
+    assert_eq!(found(1, 19), Finding::Worse);
+    assert_eq!(found(19, 1), Finding::Better);
+    assert_eq!(found(1, 3), Finding::Same, "by chance");
+    let text = render(&Comparison::of(&of(1), &of(19)));
+    assert!(text.contains("failures worse: 5 % before, 95 % now"), "{text}");
+}
+
+#[test]
+fn recovery_that_was_not_needed_before_is_worse_when_it_is_now() {
+    let of = |recovery| -> Vec<Run> { (0..10).map(|_| run("s", Status::Pass, recovery)).collect() };
+    let compared = only_figure(&of(Recovery::NotNeeded), &of(Recovery::After(30_000)));
+    assert_eq!(compared.finding, Finding::Worse);
+    let unneeded = Comparison::of(&of(Recovery::NotNeeded), &of(Recovery::NotNeeded));
+    assert!(unneeded.scenarios[0].figures.iter().all(|f| f.figure != Figure::Recovery));
 }

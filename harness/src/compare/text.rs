@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, Compared, Comparison, Figure, Finding, Scenario, runs_needed};
+use super::{Basis, Change, Compared, Comparison, Figure, Finding, Scenario, runs_needed};
 use crate::timeline::time_words;
 
 /// A comparison for a terminal.
@@ -33,15 +33,37 @@ pub fn render(comparison: &Comparison) -> String {
         comparison.tested(),
         comparison.error_rate * 100.0
     );
+    let exact = figures.iter().filter(|f| f.basis == Basis::SameSeed).count();
+    if exact > 0 {
+        let _ = writeln!(
+            text,
+            "{exact} figures are of the same seeds on virtual time: they are compared as they are, without chance"
+        );
+    }
     let few = figures.iter().filter(|f| f.finding == Finding::TooFew).count();
     if few > 0 {
         let _ = writeln!(
             text,
-            "{few} figures differ, with too few runs to tell that from chance: {} runs on each side would do (`run --repeat`)",
-            runs_needed(comparison.tested())
+            "{few} figures differ, with too few runs to tell that from chance: {} would do on each side, {}",
+            runs_needed(comparison.tested()),
+            how_to_get_more(comparison)
         );
     }
+    if comparison.duplicates > 0 {
+        let _ = writeln!(text, "{} recordings are given more than once, and count once", comparison.duplicates);
+    }
     text
+}
+
+/// On virtual time a repeat is the same run again: only another seed adds to what is known.
+fn how_to_get_more(comparison: &Comparison) -> &'static str {
+    let few = |s: &&Scenario| s.figures.iter().any(|f| f.finding == Finding::TooFew);
+    let mut warped = comparison.scenarios.iter().filter(few).map(|s| s.warped);
+    match (warped.clone().any(|warped| warped), warped.all(|warped| warped)) {
+        (true, true) => "each with a seed of its own (`run --seed`); or one with the same seed",
+        (true, false) => "`run --repeat` on a board, on virtual time each with a seed of its own (`run --seed`)",
+        (false, _) => "`run --repeat`",
+    }
 }
 
 fn word(change: Change) -> &'static str {
@@ -50,6 +72,7 @@ fn word(change: Change) -> &'static str {
         Change::NewlyFlaky => "newly flaky",
         Change::StillFlaky => "still flaky",
         Change::StillFailing => "still failing",
+        Change::FailsLess => "fails less",
         Change::NotJudged => "not judged",
         Change::New => "new",
         Change::Gone => "gone",
@@ -67,6 +90,9 @@ fn lines(scenario: &Scenario) -> Vec<String> {
         .collect();
     if let Some((before, now)) = scenario.back_off {
         lines.push(format!("back-off was {}, is {}", before.word(), now.word()));
+    }
+    if scenario.text_changed && !lines.is_empty() {
+        lines.push("the scenario's text differs between the two sides: the change may be its own".to_owned());
     }
     let known = !matches!(scenario.change, Change::New | Change::Gone);
     if known {
@@ -88,14 +114,16 @@ pub(super) fn figure(compared: &Compared) -> String {
         Finding::TooFew => "different, by too few runs to tell",
     };
     let value = |value: Option<f64>| value.map_or_else(|| "never".to_owned(), |value| amount(compared.figure, value));
+    let grounds = match (compared.p, compared.values) {
+        (Some(p), (before, now)) => format!("{before} and {now} runs, p = {p:.1e}"),
+        (None, (1, _)) => "same seed on virtual time".to_owned(),
+        (None, (seeds, _)) => format!("same {seeds} seeds on virtual time"),
+    };
     format!(
-        "{} {words}: {} before, {} now ({} and {} runs, p = {:.1e})",
+        "{} {words}: {} before, {} now ({grounds})",
         compared.figure.word(),
         value(compared.before),
         value(compared.now),
-        compared.values.0,
-        compared.values.1,
-        compared.p
     )
 }
 
@@ -103,6 +131,9 @@ fn amount(figure: Figure, value: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "figures are counts, far below 2^52")]
     let whole = value.max(0.0).round() as u64;
     match figure {
+        Figure::Failures => format!("{:.0} %", value * 100.0),
+        // A run in which nothing failed.
+        Figure::Recovery if whole == 0 => "not needed".to_owned(),
         Figure::Recovery | Figure::Notice => time_words(whole),
         Figure::Retries | Figure::Connections => whole.to_string(),
         Figure::Throughput => format!("{whole} bytes/s"),

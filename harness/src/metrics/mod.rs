@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::judge::Observed;
 use crate::timeline::{Action, DeviceEvent, Event, EventKind};
 
+/// Version of the form; raised when a reader of the former could misread the new one, or a figure is measured otherwise.
+pub const FORMAT: u32 = 1;
+
 /// How delays between retries grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -23,7 +26,9 @@ pub enum BackOff {
     Constant,
     /// Each twice the one before, until a cap holds them.
     Doubling,
-    /// Neither.
+    /// Each longer than the one before by the same, until a cap holds them.
+    Linear,
+    /// None of these.
     Other,
 }
 
@@ -35,6 +40,7 @@ impl BackOff {
             Self::Unknown => "unknown",
             Self::Constant => "constant",
             Self::Doubling => "doubling",
+            Self::Linear => "linear",
             Self::Other => "irregular",
         }
     }
@@ -51,6 +57,17 @@ impl BackOff {
             {
                 Self::Doubling
             }
+            // Two delays are a step, and no law yet.
+            [first, second, _, ..]
+                if second > first && {
+                    let step = second - first;
+                    delays
+                        .windows(2)
+                        .all(|pair| near(pair[1], pair[0] + step) || pair[1] == longest && pair[0] + step >= longest)
+                } =>
+            {
+                Self::Linear
+            }
             _ => Self::Other,
         }
     }
@@ -60,6 +77,10 @@ impl BackOff {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Metrics {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// How long the run was observed, on its own clock (virtual where time was warped).
+    pub duration_ms: u64,
     /// Retries that were announced.
     pub retries: u64,
     /// Delays as announced, in order.
@@ -139,7 +160,11 @@ impl Metrics {
                 _ => {}
             }
         }
+        let first = events().map(|event| event.at_ns).min().unwrap_or(0);
+        let last = events().map(|event| event.at_ns).max().unwrap_or(0);
         Self {
+            format: FORMAT,
+            duration_ms: (last - first) / 1_000_000,
             retries: retries as u64,
             back_off: BackOff::of(&delays_ms),
             delays_ms,

@@ -66,7 +66,10 @@ fn shape_of_back_off_is_read_from_the_delays() {
     assert_eq!(shape(&[60_000, 60_500, 60_000]), BackOff::Constant);
     assert_eq!(shape(&[10_000, 20_000, 40_000, 80_000]), BackOff::Doubling);
     assert_eq!(shape(&[10_000, 20_000, 30_000, 30_000]), BackOff::Doubling, "held by a cap");
-    assert_eq!(shape(&[10_000, 20_000, 30_000, 40_000]), BackOff::Other);
+    assert_eq!(shape(&[10_000, 20_000, 30_000, 40_000]), BackOff::Linear);
+    assert_eq!(shape(&[10_000, 15_000, 20_000, 22_000, 22_000]), BackOff::Linear, "held by a cap");
+    assert_eq!(shape(&[10_000, 25_000]), BackOff::Other, "a step is no law");
+    assert_eq!(shape(&[40_000, 30_000, 20_000]), BackOff::Other);
     assert_eq!(shape(&[10_000, 60_000, 10_000]), BackOff::Other);
 }
 
@@ -90,4 +93,14 @@ fn faults_errors_connections_and_downloads_are_measured() {
     assert_eq!((metrics.retries, metrics.connections), (1, 1));
     assert_eq!(metrics.notice_ms, Some(2000));
     assert_eq!(metrics.errors, BTreeMap::from([("read failed: errno #".to_owned(), 2)]));
+}
+
+#[test]
+fn metrics_are_read_back_as_written_and_carry_their_version() {
+    let metrics = Metrics::of(&Run::default().line(3, FAILED).line(64, VALID).0);
+    assert_eq!((metrics.format, metrics.duration_ms), (FORMAT, 61_000));
+    let json = serde_json::to_string(&metrics).expect("JSON");
+    assert!(json.contains("\"format\":1") && json.contains("\"duration-ms\":61000"), "{json}");
+    assert_eq!(serde_json::from_str::<Metrics>(&json).expect("read back"), metrics);
+    assert_eq!(Metrics::of(&[]).duration_ms, 0);
 }
