@@ -42,6 +42,7 @@ pub fn start_file(attached: &[AttachedPort]) -> String {
          # pool = \"c3\"                 boards of one pool are equal: `--board c3` takes whichever is free\n\
          # baud = 115200               of the console\n\
          # flash-baud = 921600         while flashing\n\
+         # probe = { select = \"303a:1001\" }   a debug probe: see where a silent device hangs\n\
          # ota-port = 8003             where boards of a pool run at once on one host address\n\
          # wifi = { ssid-env = \"ATTIC_SSID\", password-env = \"ATTIC_PASSWORD\" }   never the credentials themselves\n\
          # [boards.desk.commands]      shell commands; the port is in BRICKPROOF_PORT\n\

@@ -53,6 +53,10 @@ impl Probe {
         match self.0 {}
     }
 
+    pub(super) async fn forget_console(&mut self) {
+        match self.0 {}
+    }
+
     pub(super) fn let_go(&mut self) {
         match self.0 {}
     }

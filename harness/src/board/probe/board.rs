@@ -23,6 +23,15 @@ impl ProbedBoard {
     pub fn new(serial: SerialBoard, probe: Probe, settings: ProbeSettings) -> Self {
         Self { serial, probe, settings }
     }
+
+    /// Ends what goes on with the chip before it is reset.
+    async fn quiet(&mut self) {
+        if self.settings.rtt {
+            self.probe.forget_console().await;
+        } else {
+            self.probe.let_go();
+        }
+    }
 }
 
 #[async_trait(?Send)]
@@ -36,7 +45,7 @@ impl Board for ProbedBoard {
     }
 
     async fn with_flash(&mut self, work: FlashWork) -> Result<(), BoardError> {
-        self.probe.let_go();
+        self.quiet().await;
         if !self.settings.flash {
             return self.serial.with_flash(work).await;
         }
@@ -48,7 +57,7 @@ impl Board for ProbedBoard {
     }
 
     async fn start(&mut self) -> Result<(), BoardError> {
-        self.probe.let_go();
+        self.quiet().await;
         self.serial.start().await?;
         if self.settings.rtt {
             self.probe.listen();
@@ -57,7 +66,7 @@ impl Board for ProbedBoard {
     }
 
     async fn hold(&mut self) -> Result<(), BoardError> {
-        self.probe.let_go();
+        self.quiet().await;
         self.serial.hold().await
     }
 

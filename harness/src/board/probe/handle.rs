@@ -1,7 +1,7 @@
 //! A board's debug probe: attached to while it is used, and no longer. probe-rs switches the chip's watchdogs off when it
 //! attaches (probe-rs-espressif, `disable_wdts`), so a probe that is not needed must not be attached.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use esp_image::chip::ChipId;
 use probe_rs::probe::list::Lister;
@@ -27,7 +27,7 @@ pub(super) struct Shared {
     settings: ProbeSettings,
     chip: ChipId,
     /// The chip, while the probe is attached.
-    pub(super) wired: Mutex<Option<Wired>>,
+    wired: Mutex<Option<Wired>>,
 }
 
 /// A console read by RTT.
@@ -40,7 +40,29 @@ struct Console {
 impl Shared {
     /// Does something with the chip, attaching to it where the probe is not.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Wired) -> Result<T, BoardError>) -> Result<T, BoardError> {
-        let mut place = self.wired.lock().unwrap_or_else(PoisonError::into_inner);
+        self.attached(&mut self.lock(), work)
+    }
+
+    /// The same while somebody wants it; `None` when nobody does any more. Whoever gives up wanting it, and detaches after that,
+    /// finds it detached for good.
+    pub(super) fn while_wanted<T>(
+        &self,
+        wanted: impl FnOnce() -> bool,
+        work: impl FnOnce(&mut Wired) -> Result<T, BoardError>,
+    ) -> Option<Result<T, BoardError>> {
+        let mut place = self.lock();
+        wanted().then(|| self.attached(&mut place, work))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Wired>> {
+        self.wired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attached<T>(
+        &self,
+        place: &mut Option<Wired>,
+        work: impl FnOnce(&mut Wired) -> Result<T, BoardError>,
+    ) -> Result<T, BoardError> {
         let wired = match place.take() {
             Some(wired) => wired,
             None => Wired::attach(&(self.lister)(), &self.settings, self.chip)?,
@@ -48,8 +70,8 @@ impl Shared {
         work(place.insert(wired))
     }
 
-    fn detach(&self) {
-        *self.wired.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(super) fn detach(&self) {
+        *self.lock() = None;
     }
 }
 
@@ -139,6 +161,17 @@ impl Probe {
             *place = byte;
         }
         Ok(RttRead::Bytes(n))
+    }
+
+    /// Takes what firmware left of its console out of the chip's memory, which outlives a reset, and leaves the chip halted: it is
+    /// about to be reset. A chip that is held in reset does not answer, and was made to forget before.
+    pub(super) async fn forget_console(&mut self) {
+        self.console = None;
+        let forgotten = self.blocking(|shared| shared.with(rtt::forget)).await;
+        if let Err(why) = forgotten {
+            tracing::debug!("what is left of an RTT console is not taken away: {why}");
+        }
+        self.let_go();
     }
 
     /// Ends what goes on with the chip, and detaches from it.

@@ -1,6 +1,6 @@
 //! The console by RTT: the first up-channel of a control block in the chip's memory, read while the firmware runs.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use probe_rs::Core;
@@ -8,7 +8,7 @@ use probe_rs::rtt::{Error, Rtt, ScanRegion};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::handle::Shared;
-use super::wired::Wired;
+use super::wired::{HALT, Wired};
 use crate::board::BoardError;
 
 /// How often the channel is looked at. SEGGER's default buffer of 1 KiB fills in 10 ms at some 100 kB/s.
@@ -46,8 +46,10 @@ pub(super) fn listen(shared: &Arc<Shared>) -> UnboundedReceiver<Result<Read, Boa
 fn follow(shared: &Shared, reads: &Reads) -> Result<(), BoardError> {
     let mut found: Option<Rtt> = None;
     let mut silent = false;
-    while !reads.is_closed() {
-        let read = shared.with(|wired| look(wired, &mut found));
+    loop {
+        let Some(read) = shared.while_wanted(|| !reads.is_closed(), |wired| look(wired, &mut found)) else {
+            return Ok(());
+        };
         match read {
             Ok(Some(bytes)) if bytes.is_empty() => std::thread::sleep(LOOK),
             Ok(Some(bytes)) => drop(reads.send(Ok(Read::Bytes(bytes)))),
@@ -57,7 +59,7 @@ fn follow(shared: &Shared, reads: &Reads) -> Result<(), BoardError> {
             Err(error) => {
                 silent = true;
                 found = None;
-                drop(shared.wired.lock().unwrap_or_else(PoisonError::into_inner).take());
+                shared.detach();
                 let note = format!(
                     "RTT was lost, and is looked for again; what the device said meanwhile may be lost: {error}"
                 );
@@ -67,7 +69,18 @@ fn follow(shared: &Shared, reads: &Reads) -> Result<(), BoardError> {
         }
         silent = false;
     }
-    Ok(())
+}
+
+/// Takes control blocks out of the memory of a chip that is about to be reset, and leaves it halted: found after the reset, one would
+/// give what was said before it.
+pub(super) fn forget(wired: &mut Wired) -> Result<(), BoardError> {
+    let forget = |core: &mut Core<'_>| -> Result<(), Error> {
+        core.halt(HALT)?;
+        let memory = data_memory(core);
+        Rtt::clear_control_block(core, &memory)
+    };
+    let forgotten = wired.session.core(0).map_err(Error::from).and_then(|mut core| forget(&mut core));
+    forgotten.map_err(|e| wired.failed("clear what is left of an RTT console through", &e))
 }
 
 /// What the first up-channel holds; `None` where there is no control block yet.

@@ -163,10 +163,40 @@ async fn flash_that_does_not_take_what_is_written_is_an_error() {
     assert!(error.contains("app") && error.contains("through debug probe 303a:1001"), "{error}");
 }
 
+/// Where these tests' firmware has its RTT control block.
+const RTT_AT: u32 = 0x3fc9_1000;
+
+/// What a console says until it has said so much.
+async fn hear(probe: &mut Probe, size: usize) -> Vec<u8> {
+    let (mut heard, mut buffer) = (Vec::new(), [0; 10]);
+    while heard.len() < size {
+        match probe.heard(&mut buffer).await.expect("it is there") {
+            RttRead::Bytes(n) => heard.extend_from_slice(&buffer[..n]),
+            RttRead::Note(note) => panic!("{note}"),
+        }
+    }
+    heard
+}
+
+#[tokio::test]
+async fn what_was_said_before_a_reset_is_not_heard_after_it() {
+    let chip = chip(RUNS_AT);
+    print(&chip, b"Marking firmware as valid\n");
+    let mut probe = probe(&chip, &settings("303a:1001"));
+    probe.forget_console().await;
+    assert!(!with(&chip, |chip| chip.is_running()), "nothing puts it there again");
+    assert_ne!(with(&chip, |chip| chip.bytes(RTT_AT, 10)), b"SEGGER RTT", "it would be found after the reset");
+    probe.hold().await.expect("held");
+    probe.run().await.expect("let go");
+    probe.listen();
+    print(&chip, b"I (30) boot\n");
+    assert_eq!(hear(&mut probe, 12).await, b"I (30) boot\n");
+}
+
 /// Puts an RTT control block into a chip's memory, with one up-channel that holds a text.
 fn print(chip: &SharedChip, text: &[u8]) {
     // Layout of SEGGER's `SEGGER_RTT_CB`: id, number of channels up and down, then a descriptor each.
-    let (block, name, buffer) = (0x3fc9_1000_u32, 0x3fc9_2000_u32, 0x3fc9_3000_u32);
+    let (block, name, buffer) = (RTT_AT, 0x3fc9_2000_u32, 0x3fc9_3000_u32);
     with(chip, |chip| {
         chip.set_bytes(name, b"Terminal\0");
         chip.set_bytes(buffer, text);
@@ -184,16 +214,11 @@ async fn console_is_read_by_rtt_as_soon_as_the_firmware_has_one() {
     let mut probe = probe(&chip, &settings("303a:1001"));
     probe.listen();
     print(&chip, b"I (900) Ota: Current version: 1.5.9\n");
-    let (mut heard, mut buffer) = (Vec::new(), [0; 10]);
-    while heard.len() < 36 {
-        match probe.heard(&mut buffer).await.expect("it is there") {
-            RttRead::Bytes(n) => heard.extend_from_slice(&buffer[..n]),
-            RttRead::Note(note) => panic!("{note}"),
-        }
-    }
+    let heard = hear(&mut probe, 36).await;
     assert_eq!(heard, b"I (900) Ota: Current version: 1.5.9\n");
     assert!(with(&chip, |chip| chip.is_running()), "it is read while the firmware runs");
     let inspection = probe.inspect().await.expect("inspected while it is listened to");
     assert_eq!(inspection.cores.len(), 1);
     probe.let_go();
+    assert!(with(&chip, |chip| chip.attached) == 1, "one attachment served both");
 }
