@@ -302,7 +302,7 @@ fn processor_that_stays_in_one_place_is_a_cause_with_its_function() {
     let at = |function: &str| {
         let file = Some("/src/ota.c".to_owned());
         let frame = Frame { address: 0x4200_0000, function: Some(function.to_owned()), file, line: Some(7) };
-        vec![Halted { core: 0, frames: vec![frame], stack: vec![] }]
+        vec![Halted { core: 0, frames: vec![frame], stack: vec![], why_not: None }]
     };
     let causes = |looks: Vec<Vec<Halted>>| {
         let mut run = Run::default().console(&[CHECK]);

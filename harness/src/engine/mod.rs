@@ -260,12 +260,13 @@ impl Engine<'_, '_> {
 
     /// Looks at the processor. A probe that fails says nothing of the firmware.
     async fn inspect(&mut self) {
+        let version = running_version(self.timeline.events()).map(str::to_owned);
         let mut looks = Vec::new();
         for look in 0..LOOKS {
             if look > 0 {
                 tokio::time::sleep(BETWEEN_LOOKS).await;
             }
-            match self.rig.inspect().await {
+            match self.rig.inspect(version.as_deref()).await {
                 Ok(cores) => looks.push(cores),
                 Err(why) => {
                     self.tell_rig(RigEvent::Note { message: format!("the processor could not be looked at: {why}") });
@@ -299,6 +300,25 @@ impl Engine<'_, '_> {
             self.tell(event);
         }
     }
+}
+
+/// The version that runs, where the device has said so since it was last reset: before that it may be another.
+fn running_version(events: &[Event]) -> Option<&str> {
+    let last = events.iter().rev().find_map(|event| match &event.kind {
+        EventKind::Device { event: DeviceEvent::AppStarted { version }, .. } => Some(Some(version.as_str())),
+        EventKind::Device {
+            event:
+                DeviceEvent::Reset { .. }
+                | DeviceEvent::SlotLoaded { .. }
+                | DeviceEvent::Restarting
+                | DeviceEvent::Panic { .. }
+                | DeviceEvent::RolledBack,
+            ..
+        }
+        | EventKind::Action(Action::Reset | Action::PowerOn | Action::PowerOff) => Some(None),
+        _ => None,
+    });
+    last.flatten()
 }
 
 /// How far the device's clock is off against the run's, in per mille, where that is worth telling.

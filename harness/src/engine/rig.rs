@@ -128,12 +128,14 @@ pub trait Rig {
         false
     }
 
-    /// Halts the processor for a moment to see where it stands: all cores that run.
+    /// Halts the processor for a moment to see where it stands: all cores that run. `version` is the firmware that runs,
+    /// where the device has said so since its last reset.
     ///
     /// # Errors
     ///
     /// It could not be seen, which says nothing of the firmware.
-    async fn inspect(&mut self) -> Result<Vec<Halted>, RigError> {
+    async fn inspect(&mut self, version: Option<&str>) -> Result<Vec<Halted>, RigError> {
+        let _ = version;
         Err(RigError("this rig has no debug probe".to_owned()))
     }
 

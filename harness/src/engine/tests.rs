@@ -81,12 +81,12 @@ impl Rig for Scripted {
         self.probe.is_some()
     }
 
-    async fn inspect(&mut self) -> Result<Vec<Halted>, RigError> {
+    async fn inspect(&mut self, _: Option<&str>) -> Result<Vec<Halted>, RigError> {
         match self.probe {
             Some(Ok(function)) => {
                 let function = Some(function.to_owned());
                 let frame = Frame { address: 0x4200_0000, function, file: None, line: None };
-                Ok(vec![Halted { core: 0, frames: vec![frame], stack: vec![] }])
+                Ok(vec![Halted { core: 0, frames: vec![frame], stack: vec![], why_not: None }])
             }
             Some(Err(why)) => Err(RigError(why.to_owned())),
             None => panic!("inspected without a probe"),
@@ -444,4 +444,22 @@ fn probe_that_fails_is_told_and_decides_nothing() {
     assert_eq!(status, Status::Pass);
     assert!(told.contains("the cable is loose"), "{told}");
     assert_eq!(watch(&probed(BLIND, None), &[]).0, Status::Fail);
+}
+
+#[test]
+fn version_that_runs_is_known_from_its_own_words_until_it_may_be_another() {
+    let events = |lines: &[&str]| {
+        let mut reader = ConsoleReader::new(Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect")));
+        let mut timeline = Timeline::new(|| 0, |_| {});
+        for (_, device, found) in reader.feed((lines.join("\n") + "\n").as_bytes()) {
+            for event in found {
+                timeline.record(Duration::ZERO, device, EventKind::Device { line: 0, event });
+            }
+        }
+        timeline.into_events()
+    };
+    let started = "I (320) app_init: App version:      1.6.0";
+    assert_eq!(running_version(&events(&[started, "I (400) main: hello"])), Some("1.6.0"));
+    assert_eq!(running_version(&events(&[started, "rst:0xc (RTC_SW_CPU_RST),boot:0x13 (SPI_FAST_FLASH_BOOT)"])), None);
+    assert_eq!(running_version(&[]), None);
 }

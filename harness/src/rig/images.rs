@@ -21,9 +21,10 @@ pub struct RunImages<'r> {
 }
 
 impl RunImages<'_> {
-    /// ELF files of the images that may run in a scenario, where the catalogue has them.
+    /// ELF files of the images that may run in a scenario, where the catalogue has them: of one version, where it is known which
+    /// runs.
     #[must_use]
-    pub fn elves(&self, scenario: &Scenario) -> Vec<PathBuf> {
+    pub fn elves(&self, scenario: &Scenario, version: Option<&str>) -> Vec<PathBuf> {
         let offers = scenario.steps.iter().flat_map(|step| &step.actions).filter_map(|action| match action {
             StepAction::Offer(version) => version.as_deref(),
             _ => None,
@@ -31,7 +32,8 @@ impl RunImages<'_> {
         let names = [Some(scenario.image.flash.as_str()), scenario.image.offer.as_deref()];
         let names: BTreeSet<&str> = names.into_iter().flatten().chain(offers).collect();
         let images = names.into_iter().filter_map(|name| self.catalogue.application(name, self.chip).ok());
-        images.filter_map(|image| self.catalogue.elf(&image)).collect()
+        let running = images.filter(|image| version.is_none_or(|version| image.version() == version));
+        running.filter_map(|image| self.catalogue.elf(&image)).collect()
     }
 
     /// What is flashed.

@@ -81,10 +81,10 @@ impl BoardRig<'_> {
         RigError(error.to_string())
     }
 
-    /// The ELF files of the images of this run, where they can be read.
-    fn elves(&self) -> Vec<Elf> {
+    /// The ELF files of the images of this run, where they can be read: of one version, where it is known which runs.
+    fn elves(&self, version: Option<&str>) -> Vec<Elf> {
         let open = |path: PathBuf| Elf::open(&path).map_err(|why| tracing::warn!("no symbols from it: {why}")).ok();
-        self.images.elves(self.scenario).into_iter().filter_map(open).collect()
+        self.images.elves(self.scenario, version).into_iter().filter_map(open).collect()
     }
 
     fn items(&self, keys: &BTreeMap<String, Template>) -> Result<Vec<NvsItem>, RigError> {
@@ -357,7 +357,7 @@ impl Rig for BoardRig<'_> {
     }
 
     fn decode(&self, crash: &Crash) -> Option<RigEvent> {
-        symbols::decode(crash, &self.elves())
+        symbols::decode(crash, &self.elves(None))
     }
 
     async fn alive(&mut self) -> Result<(), RigError> {
@@ -368,9 +368,9 @@ impl Rig for BoardRig<'_> {
         self.board.can_inspect()
     }
 
-    async fn inspect(&mut self) -> Result<Vec<Halted>, RigError> {
+    async fn inspect(&mut self, version: Option<&str>) -> Result<Vec<Halted>, RigError> {
         let inspection = self.board.inspect().await?;
-        let elves = self.elves();
+        let elves = self.elves(version);
         Ok(inspection.cores.iter().map(|core| symbols::halted(core, &elves)).collect())
     }
 

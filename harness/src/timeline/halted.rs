@@ -17,6 +17,9 @@ pub struct Halted {
     /// Return addresses found on its stack, innermost first. Some may be left over from calls that had ended.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stack: Vec<Frame>,
+    /// Why no function is named, where symbols were at hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why_not: Option<String>,
 }
 
 /// Functions in which a core of ESP-IDF waits for an interrupt: none of its tasks has anything to do.
@@ -91,7 +94,13 @@ impl fmt::Display for Halted {
             told.join(between)
         };
         f.write_str(&words(&self.frames, ", called by "))?;
-        if self.stack.is_empty() { Ok(()) } else { write!(f, "; on its stack: {}", words(&self.stack, ", ")) }
+        if !self.stack.is_empty() {
+            write!(f, "; on its stack: {}", words(&self.stack, ", "))?;
+        }
+        match &self.why_not {
+            Some(why) => write!(f, " (not decoded: {why})"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -124,7 +133,7 @@ mod tests {
             file: Some("/src/ota.c".to_owned()),
             line: Some(7),
         };
-        Halted { core, frames: vec![frame], stack: vec![] }
+        Halted { core, frames: vec![frame], stack: vec![], why_not: None }
     }
 
     fn told(looks: &[Vec<Halted>]) -> String {
@@ -156,6 +165,7 @@ mod tests {
                 core: 0,
                 frames: vec![Frame { address, function: None, file: None, line: None }],
                 stack: vec![],
+                why_not: None,
             }]
         };
         assert_eq!(told(&[bare(0x4000_0001), bare(0x4000_0001)]), "all 2 looks found core 0 in 0x40000001");
