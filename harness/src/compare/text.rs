@@ -25,14 +25,13 @@ pub fn render(comparison: &Comparison) -> String {
     }
     let passing = comparison.scenarios.iter().filter(|s| s.change == Change::StillPassing).count();
     let figures: Vec<&Compared> = comparison.scenarios.iter().flat_map(|s| &s.figures).collect();
-    let _ = writeln!(
-        text,
-        "\n{passing} of {} scenarios pass as before; {} figures vary, false alarms among all of them in at most {} % of \
-         comparisons",
-        comparison.scenarios.len(),
-        comparison.tested(),
-        comparison.error_rate * 100.0
-    );
+    let _ = writeln!(text, "\n{passing} of {} scenarios pass as before", comparison.scenarios.len());
+    let tested = comparison.tested();
+    if tested > 0 {
+        let rate = comparison.error_rate * 100.0;
+        let _ =
+            writeln!(text, "{tested} figures vary: false alarms among all of them in at most {rate} % of comparisons");
+    }
     let exact = figures.iter().filter(|f| f.basis == Basis::SameSeed).count();
     if exact > 0 {
         let _ = writeln!(

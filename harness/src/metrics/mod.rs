@@ -125,17 +125,19 @@ impl Metrics {
     pub fn of(events: &[Event]) -> Self {
         let end = Observed::of(events).end_ns;
         let events = || events.iter().filter(|event| event.at_ns <= end);
-        let device = |event: &'_ Event| match &event.kind {
-            EventKind::Device { event, .. } => Some(event.clone()),
-            _ => None,
+        let device = || {
+            events().filter_map(|event| match &event.kind {
+                EventKind::Device { event, .. } => Some(event),
+                _ => None,
+            })
         };
-        let delays_ms: Vec<u64> = events()
-            .filter_map(|event| match device(event)? {
-                DeviceEvent::RetryScheduled { delay_ms, .. } => delay_ms,
+        let announced: Vec<Option<u64>> = device()
+            .filter_map(|event| match event {
+                DeviceEvent::RetryScheduled { delay_ms, .. } => Some(*delay_ms),
                 _ => None,
             })
             .collect();
-        let retries = events().filter(|e| matches!(device(e), Some(DeviceEvent::RetryScheduled { .. }))).count();
+        let delays_ms: Vec<u64> = announced.iter().copied().flatten().collect();
         let is_server =
             |event: &Event, wanted: fn(&ServerEvent) -> bool| matches!(&event.kind, EventKind::Server(e) if wanted(e));
         let fault = events().find(|event| is_server(event, |e| matches!(e, ServerEvent::FaultFired { .. })));
@@ -165,7 +167,7 @@ impl Metrics {
         Self {
             format: FORMAT,
             duration_ms: (last - first) / 1_000_000,
-            retries: retries as u64,
+            retries: announced.len() as u64,
             back_off: BackOff::of(&delays_ms),
             delays_ms,
             notice_ms,
@@ -174,9 +176,9 @@ impl Metrics {
             connections: events()
                 .filter(|event| is_server(event, |e| matches!(e, ServerEvent::Accepted { .. })))
                 .count() as u64,
-            free_heap: events()
-                .filter_map(|event| match device(event)? {
-                    DeviceEvent::Resources { free_heap, .. } => free_heap,
+            free_heap: device()
+                .filter_map(|event| match event {
+                    DeviceEvent::Resources { free_heap, .. } => *free_heap,
                     _ => None,
                 })
                 .min(),
