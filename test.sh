@@ -41,7 +41,7 @@ step "lints"
 cargo clippy --workspace --all-targets --locked -- -D warnings
 
 # Probe support is off by default: some 130 packages that most do not need.
-cargo clippy -p brickproof --features probe --all-targets --locked -- -D warnings
+cargo clippy --workspace --features brickproof/probe --all-targets --locked -- -D warnings
 
 step "no_std"
 ./.ci/no-std
@@ -49,11 +49,12 @@ step "no_std"
 step "tests"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked --no-fail-fast
-    cargo nextest run -p brickproof --features probe --lib --locked --no-fail-fast -E 'test(board::) | test(cli::)'
+    # The whole workspace, so that what it shares with the run above is not built anew.
+    cargo nextest run --workspace --features brickproof/probe --lib --locked --no-fail-fast -E 'package(brickproof) & (test(board::) | test(cli::))'
     cargo test --workspace --locked --doc --quiet
 else
     cargo test --workspace --locked --no-fail-fast
-    cargo test -p brickproof --features probe --lib --locked --no-fail-fast board::
+    cargo test --workspace --features brickproof/probe --lib --locked --no-fail-fast board::
 fi
 
 step "documentation"

@@ -47,16 +47,8 @@ impl Session {
     /// Nothing answers, or what answers is no ESP.
     pub fn connect(tty: TTYPort, port: &str, options: FlashOptions) -> Result<Self, BoardError> {
         // espflash chooses reset sequences by this identity; they are ours to play, so it names no device.
-        let usb = UsbPortInfo {
-            vid: 0,
-            pid: 0,
-            serial_number: None,
-            manufacturer: None,
-            product: None,
-            // probe-rs switches a feature of serialport on.
-            #[cfg(feature = "probe")]
-            interface: None,
-        };
+        let usb =
+            UsbPortInfo { vid: 0, pid: 0, serial_number: None, manufacturer: None, product: None, interface: None };
         let connection = Connection::new(
             tty,
             usb,
