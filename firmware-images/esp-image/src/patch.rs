@@ -37,6 +37,17 @@ pub enum PatchError {
     /// No application descriptor.
     #[error("the image has no application descriptor at offset 32: it is a bootloader, or made by a very old ESP-IDF")]
     NoDescriptor,
+    /// The first segment ends before the descriptor does, so that checksum or hash would lie over it.
+    #[error(
+        "the image's first segment has {length} bytes, and the application descriptor at its begin alone has {need}: \
+         the segment table is damaged"
+    )]
+    DescriptorCut {
+        /// Bytes of the first segment.
+        length: usize,
+        /// Bytes of a descriptor.
+        need: usize,
+    },
     /// No profile record.
     #[error("the image has no brickproof profile record: only images of the reference firmware have one")]
     NoProfile,
@@ -94,6 +105,17 @@ fn segments_end(bytes: &[u8], header: &ImageHeader) -> Result<usize, PatchError>
     Ok(at)
 }
 
+/// The data of the first segment, at whose begin the descriptor stands. What lies behind it belongs to other segments,
+/// or is checksum and hash, which a patch writes anew.
+fn first_segment<'a>(bytes: &'a [u8], header: &ImageHeader) -> Result<&'a [u8], PatchError> {
+    if header.segment_count == 0 {
+        return Ok(&[]);
+    }
+    let length = SegmentHeader::parse(&field::<SEGMENT_HEADER_LEN>(bytes, HEADER_LEN)?).length;
+    let need = (HEADER_LEN + SEGMENT_HEADER_LEN).saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+    bytes.get(HEADER_LEN + SEGMENT_HEADER_LEN..need).ok_or(PatchError::Truncated { have: bytes.len(), need })
+}
+
 /// Reads what an application image says of itself. It does not check checksum and hash; [`crate::verify`] does.
 ///
 /// # Errors
@@ -109,7 +131,12 @@ pub fn facts(bytes: &[u8]) -> Result<AppFacts, PatchError> {
     }
     let header = ImageHeader::parse(&field(bytes, 0)?);
     let descriptor = AppDescriptor::parse(&field(bytes, descriptor::OFFSET)?).ok_or(PatchError::NoDescriptor)?;
-    let profile = field(bytes, record::PROFILE_OFFSET).ok().and_then(|b| ProfileRecord::parse(&b));
+    let first = first_segment(bytes, &header)?;
+    if first.len() < descriptor::LEN {
+        return Err(PatchError::DescriptorCut { length: first.len(), need: descriptor::LEN });
+    }
+    let profile = record::PROFILE_OFFSET - descriptor::OFFSET;
+    let profile = field(first, profile).ok().and_then(|b| ProfileRecord::parse(&b));
     let end = segments_end(bytes, &header)?;
     let length = (end + 1).next_multiple_of(16) + if header.hash_appended { 32 } else { 0 };
     if bytes.len() < length {
@@ -342,6 +369,27 @@ mod tests {
         let image = image();
         let error = facts(&image[..5000]).expect_err("truncated");
         assert!(matches!(error, PatchError::Truncated { have: 5000, .. }), "{error}");
+    }
+
+    #[test]
+    fn segment_that_ends_within_the_descriptor_is_refused_since_checksum_and_hash_would_overwrite_it() {
+        for (segments, length) in [(0, 0), (1, 0), (1, 16), (1, 255)] {
+            let mut bytes = image();
+            bytes[1] = segments;
+            bytes[HEADER_LEN + 4..HEADER_LEN + 8].copy_from_slice(&u32::to_le_bytes(length));
+            let error = with_version(&bytes, "9.9.9").expect_err("damaged");
+            let length = usize::try_from(length).expect("small");
+            assert_eq!(error, PatchError::DescriptorCut { length, need: descriptor::LEN });
+        }
+    }
+
+    #[test]
+    fn profile_record_outside_the_first_segment_is_none() {
+        let mut bytes = image();
+        bytes[1] = 1;
+        bytes[HEADER_LEN + 4..HEADER_LEN + 8].copy_from_slice(&u32::to_le_bytes(256));
+        assert_eq!(facts(&bytes).expect("reads").profile, None);
+        assert_eq!(with_profile(&bytes, "xiaozhi-1.6", ""), Err(PatchError::NoProfile));
     }
 
     proptest! {

@@ -187,7 +187,9 @@ fn next_step(why: &PatchError) -> &'static str {
             "; serve or give the application's own .bin (in an ESP-IDF build folder `<project>.bin`), or add the merged \
              file to a catalogue with `brickproof image add`, which takes the application out of it"
         }
-        PatchError::Truncated { .. } => "; build it again, or fetch it again if it was downloaded",
+        PatchError::Truncated { .. } | PatchError::DescriptorCut { .. } => {
+            "; build it again, or fetch it again if it was downloaded"
+        }
         PatchError::NoDescriptor => "; give the application's .bin",
         PatchError::NoProfile => "; other firmware's behaviour is described in its firmware.toml",
         PatchError::Signed | PatchError::TooLong { .. } => "",
