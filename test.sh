@@ -30,6 +30,14 @@ if [ ! -x "$tools/bin/ser2net" ]; then
     fi
     ln -sf "$(command -v ser2net || echo /usr/sbin/ser2net)" "$tools/bin/ser2net"
 fi
+if [ ! -x "$tools/bin/chromium" ] || [ ! -x "$tools/bin/chromedriver" ]; then
+    if ! command -v chromium >/dev/null || ! command -v chromedriver >/dev/null; then
+        as_root apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium chromium-driver
+    fi
+    ln -sf "$(command -v chromium)" "$tools/bin/chromium"
+    ln -sf "$(command -v chromedriver)" "$tools/bin/chromedriver"
+fi
 export BRICKPROOF_TOOLS=$tools/bin
 # With this set a missing tool fails its tests in place of skipping them.
 export BRICKPROOF_REQUIRE_TOOLS=1

@@ -187,6 +187,28 @@ fn reports_are_made_again_from_recordings_of_several_runs_alone() {
 }
 
 #[test]
+fn page_of_a_run_is_made_again_from_its_recording_alone() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = folder.path().join("report");
+    let report = report.to_str().expect("path");
+    let ran = brickproof(&["run", "reset-mid-download", "--report", report]);
+    assert_eq!(code(&ran), 0, "{}", stdout(&ran));
+    let wall = regex::Regex::new(r"[0-9.]+ s wall").expect("pattern");
+    // The whole page but its first lines: wall time differs by what a process takes besides its runs.
+    let page = || {
+        let html = std::fs::read_to_string(format!("{report}/report.html")).expect("page");
+        let main = html.split_once("<main>").expect("main").1;
+        wall.replace_all(main, "wall").into_owned()
+    };
+    let then = page();
+    assert!(then.contains("application/json") && then.contains("connection 2: fault reset-at"));
+    std::fs::remove_file(format!("{report}/report.html")).expect("removed");
+    let again = brickproof(&["report", report]);
+    assert_eq!(code(&again), 0, "{}", stderr(&again));
+    assert!(page() == then, "the pages differ");
+}
+
+#[test]
 fn log_lines_have_no_colours_where_stderr_is_no_terminal() {
     let folder = tempfile::tempdir().expect("folder");
     let report = folder.path().join("report").display().to_string();

@@ -8,7 +8,7 @@ use super::args::{JudgeArgs, ReportArgs};
 use super::{out, run::page_of};
 use crate::recording::Recording;
 use crate::report::{html, junit, model, model::Report, terminal};
-use crate::run::{made_by, report_recording, rfc3339};
+use crate::run::{evidence, made_by, report_recording, rfc3339};
 use crate::verdict::exit_code;
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
@@ -81,13 +81,31 @@ pub(super) fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<(
     Ok(())
 }
 
+/// Writes the page. `run` and `report` both make it from the recordings, so that it is the same page.
+fn write_page(report: &Report, folder: &Path, page: &Path) -> std::result::Result<(), String> {
+    let mut scratch = tempfile::tempfile_in(folder).map_err(|e| format!("no scratch file: {e}"))?;
+    let file = std::fs::File::create(page).map_err(|e| e.to_string())?;
+    let find = |scenario: &model::ScenarioReport| match &scenario.recording {
+        Some(recording) => {
+            Recording::read(&recording_of(folder, recording)).map_err(|e| e.to_string()).and_then(evidence).map(Some)
+        }
+        None => Ok(None),
+    };
+    html::write(report, find, &mut scratch, &mut std::io::BufWriter::new(file)).map_err(|e| e.to_string())
+}
+
+/// Where a report's recording is: relative to the report, or as it was named when it lies elsewhere.
+fn recording_of(folder: &Path, recording: &str) -> PathBuf {
+    let below = folder.join(recording);
+    if below.is_file() { below } else { PathBuf::from(recording) }
+}
+
 /// Writes HTML, JUnit XML, JSON, TAP, OpenMetrics and Markdown into a folder; returns the page.
 pub(super) fn write_reports(report: &Report, folder: &Path) -> Result<PathBuf> {
     let failed = |what: &str, why: String| miette!("cannot write {what} in {}: {why}", folder.display());
     std::fs::create_dir_all(folder).map_err(|e| failed("the report", e.to_string()))?;
     let page = page_of(folder);
-    let html = html::render(report).map_err(|e| failed("report.html", e))?;
-    std::fs::write(&page, html).map_err(|e| failed("report.html", e.to_string()))?;
+    write_page(report, folder, &page).map_err(|e| failed("report.html", e))?;
     let xml = junit::render(report).map_err(|e| failed("junit.xml", e))?;
     std::fs::write(folder.join("junit.xml"), xml).map_err(|e| failed("junit.xml", e.to_string()))?;
     let json = crate::report::json::render(report).map_err(|e| failed("report.json", e.to_string()))?;

@@ -12,6 +12,7 @@ mod window;
 pub use facts::{Facts, Observed};
 pub(crate) use matcher::words;
 pub use matcher::{Matcher, matches};
+pub use retries::{Interval, intervals};
 
 use crate::scenario::model::{Count, Scenario};
 use crate::timeline::{Action, Event, EventKind, RigEvent};

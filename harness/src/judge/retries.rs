@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::scenario::model::{Count, DelayLaw};
+use crate::scenario::model::{Count, DelayLaw, ExpectationKind, Scenario};
 use crate::timeline::{Action, DeviceEvent, Event, EventKind};
 
+use super::window::resolve;
 use super::{Facts, millis, nanos};
 
 /// A delay may be off by this much whatever its length: stamps are whole milliseconds and lines take time to print.
@@ -25,6 +26,75 @@ struct Retry {
     max: Option<u32>,
     announced: Option<Duration>,
     measured: Option<Duration>,
+    /// The event that ended the delay.
+    until: Option<u64>,
+}
+
+/// An announced retry with its delay: as announced, as kept, and as the scenario wants it. For those who show what was
+/// judged; the judge itself asks [`examine`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// `seq` of the announcement.
+    pub seq: u64,
+    /// `seq` of the event that ended the delay, where it was seen.
+    pub until: Option<u64>,
+    /// This failure's number, from 1.
+    pub attempt: u32,
+    /// The delay that was announced.
+    pub announced: Option<Duration>,
+    /// The delay that was kept: in device time where the firmware prints its attempts, else in the run's.
+    pub measured: Option<Duration>,
+    /// The delay that the first expectation wants whose window holds the announcement.
+    pub due: Option<Duration>,
+    /// How far announced and measured may be from `due`.
+    pub tolerance: Duration,
+}
+
+impl Interval {
+    /// True when the announced or the measured delay is not as due.
+    #[must_use]
+    pub fn is_off(&self) -> bool {
+        let off = |delay: Duration| self.due.is_some_and(|due| delay.abs_diff(due) > self.tolerance);
+        self.announced.is_some_and(off) || self.measured.is_some_and(off)
+    }
+}
+
+/// All announced retries of a timeline, with the delays that the scenario's expectations want.
+#[must_use]
+pub fn intervals(scenario: &Scenario, events: &[Event], facts: &Facts) -> Vec<Interval> {
+    let laws: Vec<_> = scenario
+        .expectations
+        .iter()
+        .filter_map(|e| match e.kind {
+            ExpectationKind::Retries { delay: Some(law), tolerance_per_mille, .. } => {
+                Some((resolve(&e.window, events), law, tolerance_per_mille))
+            }
+            _ => None,
+        })
+        .collect();
+    let all: Vec<&Event> = events.iter().collect();
+    let stamped = |retry: &Retry| usize::try_from(retry.seq).ok().and_then(|at| events.get(at));
+    collect(&all, facts)
+        .into_iter()
+        .map(|retry| {
+            let law = laws.iter().find(|(window, ..)| stamped(&retry).is_some_and(|event| window.contains(event)));
+            let due = law.and_then(|(_, law, _)| due(*law, retry.attempt));
+            let tolerance = due.zip(law).map_or(FLOOR, |(due, (.., per_mille))| tolerance(due, *per_mille));
+            Interval {
+                seq: retry.seq,
+                until: retry.until,
+                attempt: retry.attempt,
+                announced: retry.announced,
+                measured: retry.measured,
+                due,
+                tolerance,
+            }
+        })
+        .collect()
+}
+
+fn tolerance(due: Duration, per_mille: u32) -> Duration {
+    FLOOR.max(due.saturating_mul(per_mille) / 1000)
 }
 
 /// What was found: evidence, and what is wrong, if anything.
@@ -69,7 +139,7 @@ fn problem(asked: &Asked, retries: &[Retry]) -> Option<String> {
         let Some(due) = due(law, retry.attempt) else {
             return Some("the firmware file's delay law was not filled in".to_owned());
         };
-        let tolerance = FLOOR.max(due * asked.tolerance_per_mille / 1000);
+        let tolerance = tolerance(due, asked.tolerance_per_mille);
         for (word, delay) in [("announced", retry.announced), ("measured", retry.measured)] {
             if let Some(delay) = delay
                 && delay.abs_diff(due) > tolerance
@@ -115,11 +185,13 @@ fn collect(events: &[&Event], facts: &Facts) -> Vec<Retry> {
                     max: *max,
                     announced: delay_ms.map(Duration::from_millis),
                     measured: None,
+                    until: None,
                 });
             }
             EventKind::Device { event: DeviceEvent::RequestStarted { .. }, .. } if facts.prints_attempts => {
                 if let (Some((index, from)), Some(to)) = (running.take(), device_ns) {
                     retries[index].measured = Some(Duration::from_nanos(to.saturating_sub(from)));
+                    retries[index].until = Some(event.seq);
                 }
             }
             EventKind::Server(ota_server::event::ServerEvent::Accepted { .. }) if !facts.prints_attempts => {
@@ -127,6 +199,7 @@ fn collect(events: &[&Event], facts: &Facts) -> Vec<Retry> {
                     let waited = Duration::from_nanos(event.at_ns.saturating_sub(from));
                     // The two stamps come from different sides.
                     retries[index].measured = Some(waited.saturating_sub(facts.skew));
+                    retries[index].until = Some(event.seq);
                 }
             }
             // A restart ends the wait that was running: it is nobody's delay.

@@ -131,6 +131,18 @@ fn delays_are_measured_from_retry_line_to_next_attempt_within_five_per_cent() {
 }
 
 #[test]
+fn intervals_tell_announced_measured_and_due_delays_of_each_retry() {
+    let events = timeline(&[(1.0, retry(1, 10)), (11.0, asks()), (12.0, retry(2, 20)), (60.0, ended())]);
+    let doubling = DelayLaw::Doubling { first: Duration::from_secs(10), cap: None };
+    let found = super::intervals(&scenario(retries(doubling), Some(5)), &events, &facts());
+    let seconds = |d: Option<Duration>| d.map(|d| d.as_secs());
+    let told: Vec<_> =
+        found.iter().map(|i| (i.attempt, i.until, seconds(i.announced), seconds(i.measured), seconds(i.due))).collect();
+    // The second stands after the expectation's window, and its delay was never over.
+    assert_eq!(told, [(1, Some(1), Some(10), Some(10), Some(10)), (2, None, Some(20), None, None)]);
+}
+
+#[test]
 fn short_delays_have_fifty_milliseconds() {
     let law = || ExpectationKind::Retries {
         count: None,

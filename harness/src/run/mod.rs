@@ -9,7 +9,7 @@ mod worker;
 
 pub use attached::{Restored, acquire, hold, restore, with_nvs};
 pub use configure::{ConfigureError, configure};
-pub use outcome::{report_recording, scenario_report};
+pub use outcome::{evidence, report_recording, scenario_report};
 pub use select::{Selected, case_name, select};
 
 use std::net::{IpAddr, Ipv4Addr};

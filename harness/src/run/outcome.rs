@@ -1,10 +1,13 @@
 //! From a timeline and its verdict to what reports show.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use super::case_name;
 use crate::diagnose;
 use crate::judge;
 use crate::problem::place;
-use crate::recording::Recording;
+use crate::recording::{Header, Recording};
+use crate::report::html::Evidence;
 use crate::report::model::{Cause, ExpectationReport, ScenarioReport, evidence_lines, last_lines};
 use crate::scenario::{self, model::Scenario, values::Values};
 use crate::timeline::Event;
@@ -107,11 +110,7 @@ fn likely_cause(ran: &Ran<'_>, events: &[Event]) -> Option<Cause> {
 /// The recorded scenario cannot be read by this version, in words.
 pub fn report_recording(recording: &Recording, file: &str) -> Result<(Verdict, ScenarioReport), String> {
     let header = &recording.header;
-    let name = scenario::name_of(std::path::Path::new(&header.scenario_path));
-    let name = case_name(&name, header.case.as_deref());
-    let values = Values(header.values.clone());
-    let scenario = scenario::parse(&name, &header.scenario_path, &header.scenario, &values)
-        .map_err(|e| format!("the recorded scenario is not read by this version: {}", words(&e)))?;
+    let (name, scenario) = recorded_scenario(header)?;
     let verdict = judge::judge(&scenario, &recording.events, &header.facts);
     let ran = Ran {
         name: &name,
@@ -127,6 +126,34 @@ pub fn report_recording(recording: &Recording, file: &str) -> Result<(Verdict, S
         server_url: header.values.get("server.url").cloned(),
     };
     Ok((verdict.clone(), scenario_report(&ran, &recording.events, &verdict)))
+}
+
+/// What the page shows of a recording besides its part of the report.
+///
+/// # Errors
+///
+/// The recorded scenario cannot be read by this version, in words.
+pub fn evidence(recording: Recording) -> Result<Evidence, String> {
+    let Recording { header, events, .. } = recording;
+    let (_, scenario) = recorded_scenario(&header)?;
+    let began = UNIX_EPOCH.checked_add(Duration::from_millis(header.began_wall_ms)).unwrap_or(UNIX_EPOCH);
+    Ok(Evidence {
+        verdict: judge::judge(&scenario, &events, &header.facts),
+        intervals: judge::intervals(&scenario, &events, &header.facts),
+        events,
+        source: header.scenario,
+        began: super::rfc3339(began),
+    })
+}
+
+/// The scenario of a recording, with its name.
+fn recorded_scenario(header: &Header) -> Result<(String, Scenario), String> {
+    let name = scenario::name_of(std::path::Path::new(&header.scenario_path));
+    let name = case_name(&name, header.case.as_deref());
+    let values = Values(header.values.clone());
+    let scenario = scenario::parse(&name, &header.scenario_path, &header.scenario, &values)
+        .map_err(|e| format!("the recorded scenario is not read by this version: {}", words(&e)))?;
+    Ok((name, scenario))
 }
 
 fn words(errors: &crate::problem::FileErrors) -> String {
