@@ -105,6 +105,45 @@ fn run_is_compared_with_its_baseline_and_a_regression_is_exit_1() {
     assert_eq!(code(&worse), 1, "{}", stdout(&worse));
     assert!(stdout(&worse).contains("1 passed"), "every verdict is a pass: {}", stdout(&worse));
     assert!(stdout(&worse).contains("regression: outage-8min: recovery worse"), "{}", stdout(&worse));
+    tells_the_regression(&folder);
+    // Everything is made from recordings: the same comparison again, elsewhere.
+    let again = new.with_file_name("again");
+    let (from, to) = (folder.to_str().expect("text"), again.to_str().expect("text"));
+    let reported = brickproof(&[&["report", from, "--output", to], baseline.as_slice()].concat());
+    assert_eq!(code(&reported), 1, "{}", stdout(&reported));
+    assert!(stdout(&reported).contains("regression: outage-8min: recovery worse"), "{}", stdout(&reported));
+    tells_the_regression(&again);
+    let json = brickproof(&["compare", "--json", before.to_str().expect("text"), from]);
+    let json: serde_json::Value = serde_json::from_str(&stdout(&json)).expect("JSON");
+    let told = json["regressions"][0].as_str().expect("a regression");
+    assert!(told.starts_with("outage-8min: recovery worse"), "{told}");
+}
+
+/// The page, report.json and the summary for CI tell the one regression of a report.
+fn tells_the_regression(report: &Path) {
+    let read = |name: &str| std::fs::read_to_string(report.join(name)).expect(name);
+    let json: serde_json::Value = serde_json::from_str(&read("report.json")).expect("JSON");
+    assert_eq!(json["changes"]["regressions"].as_array().map(Vec::len), Some(1), "{json}");
+    assert_eq!(json["changes"]["scenarios"][0]["change"], "still-passing", "{json}");
+    let page = read("report.html");
+    assert!(page.contains("<b>✗ regression:</b> outage-8min: recovery worse"), "on the page");
+    assert!(page.contains("<li>back-off was constant, is doubling</li>"), "on the page");
+    assert!(read("summary.md").contains("**Regression:** outage-8min: recovery worse"), "in the summary");
+}
+
+#[test]
+fn report_without_a_readable_baseline_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().expect("folder");
+    let report = runs(&outage(folder.path(), "1.5.9", "20s", ""), "report", &[]);
+    let output = folder.path().join("elsewhere");
+    let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).expect("folder");
+    let path = |p: &Path| p.to_str().expect("text").to_owned();
+    let args = ["report", &path(&report), "--output", &path(&output), "--baseline", &path(&empty)];
+    let refused = brickproof(&args);
+    assert_eq!(code(&refused), 2, "{}", stdout(&refused));
+    assert!(stderr(&refused).contains("no recording"), "{}", stderr(&refused));
+    assert!(!output.exists());
 }
 
 #[test]

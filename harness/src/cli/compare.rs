@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use miette::{Result, miette};
+use serde::Serialize;
 
 use super::args::CompareArgs;
 use super::{judge::find, out};
 use crate::compare::{Comparison, FailOn, Origin, Run, render};
 use crate::metrics::Metrics;
 use crate::recording::Recording;
+use crate::report::changes::Changes;
 use crate::run::report_recording;
 
 pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
@@ -27,11 +29,20 @@ pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
     };
     let comparison = compared(before, now)?;
     if args.json {
-        out(&(serde_json::to_string_pretty(&comparison).map_err(|e| miette!("{e}"))? + "\n"))?;
+        let told = Told { comparison: &comparison, regressions: comparison.regressions(&args.fail_on) };
+        out(&(serde_json::to_string_pretty(&told).map_err(|e| miette!("{e}"))? + "\n"))?;
     } else {
         out(&render(&comparison))?;
     }
     verdict(&comparison, &args.fail_on, !args.json)
+}
+
+/// A comparison as `--json` prints it: with what of it is a regression, in words.
+#[derive(Serialize)]
+struct Told<'c> {
+    #[serde(flatten)]
+    comparison: &'c Comparison,
+    regressions: Vec<String>,
 }
 
 /// Compares the recordings below some paths with those below others.
@@ -63,6 +74,11 @@ impl Baseline {
             ));
         }
         Ok(comparison)
+    }
+
+    /// What reports tell of a comparison with it.
+    pub(super) fn told(&self, comparison: &Comparison, fail_on: &[FailOn]) -> Changes {
+        Changes::of(comparison, self.shown.clone(), fail_on)
     }
 }
 

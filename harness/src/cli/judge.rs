@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use miette::{Result, miette};
 
 use super::args::{JudgeArgs, ReportArgs};
+use super::compare::Baseline;
 use super::{out, run::page_of};
+use crate::compare;
 use crate::recording::Recording;
 use crate::report::{html, junit, model, model::Report, terminal};
 use crate::run::{evidence, made_by, report_recording, rfc3339};
@@ -54,6 +56,10 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         let (_, report) = report_recording(&recording, &shown).map_err(|e| miette!("{}: {e}", file.display()))?;
         scenarios.push(report);
     }
+    // A baseline that cannot be compared is told before anything is written.
+    let baseline = if args.baseline.is_empty() { None } else { Some(Baseline::read(&args.baseline)?) };
+    let comparison = baseline.as_ref().map(|baseline| baseline.against(&args.folders)).transpose()?;
+    let told = baseline.as_ref().zip(comparison.as_ref());
     let report = Report {
         format: model::FORMAT,
         made_by: made_by(),
@@ -61,11 +67,15 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
         wall_ms: scenarios.iter().map(|s| s.wall_ms).sum(),
         scenarios,
         problems: Vec::new(),
+        changes: told.map(|(baseline, comparison)| baseline.told(comparison, &args.fail_on)),
     };
     let page = write_reports(&report, &output)?;
     out(&terminal::table(&report))?;
     out(&format!("report: {}\n", page.display()))?;
-    Ok(exit_code(report.scenarios.iter().map(|s| s.status)))
+    let code = exit_code(report.scenarios.iter().map(|s| s.status));
+    let Some(comparison) = comparison else { return Ok(code) };
+    out(&format!("\n{}", compare::render(&comparison)))?;
+    Ok(code.max(super::compare::verdict(&comparison, &args.fail_on, true)?))
 }
 
 /// The recordings below a folder.

@@ -100,7 +100,12 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
     }
     let mut shown =
         progress::Shown::new(args.quiet, args.ci, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
-    let report = run::run_on_any(&boards, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
+    let mut report = run::run_on_any(&boards, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
+    // What cannot be compared is told after the reports are written: they stand without it.
+    let comparison = baseline.as_ref().map(|baseline| baseline.against(std::slice::from_ref(&folder)));
+    if let (Some(baseline), Some(Ok(comparison))) = (&baseline, &comparison) {
+        report.changes = Some(baseline.told(comparison, &args.fail_on));
+    }
     let page = write_reports(&report, &reports)?;
     for scenario in report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)) {
         out(&format!("\n{}", terminal::explanation(scenario)))?;
@@ -115,8 +120,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         job.summarise(&report);
     }
     let code = if report.problems.is_empty() { exit_code(report.scenarios.iter().map(|s| s.status)) } else { 3 };
-    let Some(baseline) = baseline else { return Ok(code) };
-    let comparison = baseline.against(std::slice::from_ref(&folder))?;
+    let Some(comparison) = comparison.transpose()? else { return Ok(code) };
     out(&format!("\n{}", compare::render(&comparison)))?;
     Ok(code.max(super::compare::verdict(&comparison, &args.fail_on, true)?))
 }

@@ -10,12 +10,13 @@ mod text;
 
 pub use figure::{Basis, Compared, ERROR_RATE, Figure, Finding, runs_needed};
 pub use rank_sum::{median, p_value, shift, smallest_p_value};
-pub use text::render;
+pub use text::{is_quiet, lines, notes, render};
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use figure::{compared, decide};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::metrics::{BackOff, Metrics};
 use crate::verdict::Status;
@@ -53,7 +54,7 @@ pub struct Origin {
 }
 
 /// How a scenario's verdicts changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// It passed, and now fails.
@@ -76,6 +77,25 @@ pub enum Change {
     NewlyPassing,
     /// It passes, as before.
     StillPassing,
+}
+
+impl Change {
+    /// The words for tables.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NewlyFailing => "newly failing",
+            Self::NewlyFlaky => "newly flaky",
+            Self::StillFlaky => "still flaky",
+            Self::StillFailing => "still failing",
+            Self::FailsLess => "fails less",
+            Self::NotJudged => "not judged",
+            Self::New => "new",
+            Self::Gone => "gone",
+            Self::NewlyPassing => "newly passing",
+            Self::StillPassing => "passes",
+        }
+    }
 }
 
 /// A scenario on both sides.

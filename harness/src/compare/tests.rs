@@ -249,3 +249,46 @@ fn recovery_that_was_not_needed_before_is_worse_when_it_is_now() {
     let unneeded = Comparison::of(&of(Recovery::NotNeeded), &of(Recovery::NotNeeded));
     assert!(unneeded.scenarios[0].figures.iter().all(|f| f.figure != Figure::Recovery));
 }
+
+/// What a person reads: one scenario of each kind that is to be told of.
+#[test]
+fn what_changed_is_told_in_a_table_that_begins_with_what_matters() {
+    let of = |scenario: &str, statuses: &[Status], ms: u64| -> Vec<Run> {
+        let attempts = statuses.iter().zip(1..);
+        attempts
+            .map(|(status, attempt)| {
+                let mut run = run(scenario, *status, Recovery::After(ms + u64::from(attempt)));
+                run.origin.attempt = attempt;
+                run
+            })
+            .collect()
+    };
+    let (pass, fail) = (Status::Pass, Status::Fail);
+    let mut before = [
+        of("broken", &[pass; 3], 1000),
+        of("wavering", &[pass; 3], 1000),
+        of("slower", &[pass; 10], 1000),
+        of("few", &[pass; 2], 1000),
+        of("steady", &[pass; 3], 1000),
+        of("cured", &[fail; 3], 1000),
+        of("dropped", &[pass], 1000),
+        of("rig", &[pass], 1000),
+    ]
+    .concat();
+    let mut now = [
+        of("broken", &[fail; 3], 1000),
+        of("wavering", &[pass, fail, pass], 1000),
+        of("slower", &[pass; 10], 2000),
+        of("few", &[pass; 2], 3000),
+        of("steady", &[pass; 3], 1000),
+        of("cured", &[pass; 3], 1000),
+        of("added", &[pass], 1000),
+        of("rig", &[Status::Error], 1000),
+    ]
+    .concat();
+    before[0].metrics.errors.insert("old error #".to_owned(), 1);
+    now[0].metrics.errors.insert("E (#) esp-tls: failed".to_owned(), 2);
+    now[0].metrics.resets.insert("panic".to_owned(), 1);
+    let comparison = Comparison::of(&before, &now);
+    insta::assert_snapshot!(render(&comparison));
+}

@@ -11,47 +11,63 @@ pub fn render(comparison: &Comparison) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{:<15} {:<40} failed before, now", "change", "scenario");
     for scenario in &comparison.scenarios {
-        let quiet = scenario.change == Change::StillPassing && lines(scenario).is_empty();
-        if quiet {
+        if is_quiet(scenario) {
             continue;
         }
         let of = |(failed, all): (usize, usize)| format!("{failed}/{all}");
         let name = format!("{} ({})", scenario.name, scenario.chip);
         let (before, now) = (of(scenario.failed_before), of(scenario.failed_now));
-        let _ = writeln!(text, "{:<15} {name:<40} {before}, {now}", word(scenario.change));
+        let _ = writeln!(text, "{:<15} {name:<40} {before}, {now}", scenario.change.word());
         for line in lines(scenario) {
             let _ = writeln!(text, "  {line}");
         }
     }
+    text.push('\n');
+    for note in notes(comparison) {
+        let _ = writeln!(text, "{note}");
+    }
+    text
+}
+
+/// What is to be said of all scenarios together, a line each: how many pass as before, and what the findings stand on.
+#[must_use]
+pub fn notes(comparison: &Comparison) -> Vec<String> {
     let passing = comparison.scenarios.iter().filter(|s| s.change == Change::StillPassing).count();
     let figures: Vec<&Compared> = comparison.scenarios.iter().flat_map(|s| &s.figures).collect();
-    let _ = writeln!(text, "\n{passing} of {} scenarios pass as before", comparison.scenarios.len());
+    let mut notes = vec![format!("{passing} of {} scenarios pass as before", comparison.scenarios.len())];
     let tested = comparison.tested();
     if tested > 0 {
         let rate = comparison.error_rate * 100.0;
-        let _ =
-            writeln!(text, "{tested} figures vary: false alarms among all of them in at most {rate} % of comparisons");
+        notes.push(format!(
+            "{}: false alarms in at most {rate} % of comparisons, over all of them together",
+            counted(tested, "varies", "vary")
+        ));
     }
     let exact = figures.iter().filter(|f| f.basis == Basis::SameSeed).count();
     if exact > 0 {
-        let _ = writeln!(
-            text,
-            "{exact} figures are of the same seeds on virtual time: they are compared as they are, without chance"
-        );
+        notes.push(format!(
+            "{} of the same seeds on virtual time: compared as they are, without chance",
+            counted(exact, "is", "are")
+        ));
     }
     let few = figures.iter().filter(|f| f.finding == Finding::TooFew).count();
     if few > 0 {
-        let _ = writeln!(
-            text,
-            "{few} figures differ, with too few runs to tell that from chance: {} would do on each side, {}",
+        notes.push(format!(
+            "{}, with too few runs to tell that from chance: {} would do on each side, {}",
+            counted(few, "differs", "differ"),
             runs_needed(comparison.tested()),
             how_to_get_more(comparison)
-        );
+        ));
     }
     if comparison.duplicates > 0 {
-        let _ = writeln!(text, "{} recordings are given more than once, and count once", comparison.duplicates);
+        notes.push(format!("{} recordings are given more than once, and count once", comparison.duplicates));
     }
-    text
+    notes
+}
+
+/// `1 figure differs`, `2 figures differ`.
+fn counted(n: usize, one: &str, several: &str) -> String {
+    if n == 1 { format!("1 figure {one}") } else { format!("{n} figures {several}") }
 }
 
 /// On virtual time a repeat is the same run again: only another seed adds to what is known.
@@ -65,22 +81,15 @@ fn how_to_get_more(comparison: &Comparison) -> &'static str {
     }
 }
 
-fn word(change: Change) -> &'static str {
-    match change {
-        Change::NewlyFailing => "newly failing",
-        Change::NewlyFlaky => "newly flaky",
-        Change::StillFlaky => "still flaky",
-        Change::StillFailing => "still failing",
-        Change::FailsLess => "fails less",
-        Change::NotJudged => "not judged",
-        Change::New => "new",
-        Change::Gone => "gone",
-        Change::NewlyPassing => "newly passing",
-        Change::StillPassing => "passes",
-    }
+/// Whether there is nothing to tell of a scenario: it passes as before, by the same figures.
+#[must_use]
+pub fn is_quiet(scenario: &Scenario) -> bool {
+    scenario.change == Change::StillPassing && lines(scenario).is_empty()
 }
 
-fn lines(scenario: &Scenario) -> Vec<String> {
+/// What changed in a scenario besides its verdict, a line each. Console text in it is masked, and untrusted.
+#[must_use]
+pub fn lines(scenario: &Scenario) -> Vec<String> {
     let mut lines: Vec<String> = scenario
         .figures
         .iter()

@@ -85,6 +85,7 @@ mod tests {
             wall_ms: 1,
             scenarios,
             problems: vec![],
+            changes: None,
         };
         let json: serde_json::Value = serde_json::from_str(&render(&report).expect("json")).expect("json");
         let flaky = json["flaky"].as_array().expect("a list");

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::model::{Report, ScenarioReport, time_words};
+use super::model::{Changes, Report, ScenarioReport, time_words};
 use super::repeats;
 use crate::verdict::Status;
 
@@ -38,8 +38,38 @@ pub fn render(report: &Report) -> String {
     if wrong.len() > TOLD {
         let _ = writeln!(text, "\n{} more did not pass: see the report.\n", wrong.len() - TOLD);
     }
+    if let Some(changes) = &report.changes {
+        compared(&mut text, changes);
+    }
     table(&mut text, report);
     text
+}
+
+/// What changed since the baseline: regressions first, then what else is to be told.
+fn compared(text: &mut String, changes: &Changes) {
+    let _ = writeln!(text, "\n### Since the baseline {}\n", inline(&changes.baseline));
+    if changes.regressions.is_empty() {
+        text.push_str("No regression.\n");
+    }
+    for regression in changes.regressions.iter().take(TOLD) {
+        let _ = writeln!(text, "* **Regression:** {}", inline(regression));
+    }
+    if changes.regressions.len() > TOLD {
+        let _ = writeln!(text, "* {} more regressions are in the report.", changes.regressions.len() - TOLD);
+    }
+    if !changes.scenarios.is_empty() {
+        text.push_str("\n| change | scenario | before | now | |\n| --- | --- | --- | --- | --- |\n");
+    }
+    for s in changes.scenarios.iter().take(TOLD) {
+        let lines: Vec<String> = s.lines.iter().take(TOLD).map(|line| inline(&cut(line))).collect();
+        let (name, chip) = (inline(&s.name), inline(&s.chip));
+        let (before, now) = (s.before.words(), s.now.words());
+        let _ = writeln!(text, "| {} | {name} ({chip}) | {before} | {now} | {} |", s.change.word(), lines.join("<br>"));
+    }
+    if changes.scenarios.len() > TOLD {
+        let _ = writeln!(text, "\n{} more changes are in the report.", changes.scenarios.len() - TOLD);
+    }
+    let _ = writeln!(text, "\n{}.", inline(&changes.notes.join("; ")));
 }
 
 fn table(text: &mut String, report: &Report) {
@@ -122,6 +152,8 @@ fn fenced(text: &str) -> String {
 mod tests {
     use super::super::model::{Cause, ExpectationReport, Line};
     use super::*;
+    use crate::compare::Change;
+    use crate::report::changes::Changed;
     use crate::timeline::Side;
 
     fn line(text: &str) -> Line {
@@ -167,5 +199,25 @@ mod tests {
     fn text_of_a_device_is_no_markup() {
         assert_eq!(inline("<img src=x> | **a** `b` [c](d)\n&"), r"\<img src=x\> \| \*\*a\*\* \`b\` \[c\](d) &amp;");
         assert!(fenced("```` x").starts_with("`````text\n"));
+    }
+
+    #[test]
+    fn what_changed_since_the_baseline_is_told_with_its_regressions_first() {
+        let changed = Changed {
+            name: "wrong-port".to_owned(),
+            chip: "esp32c3".to_owned(),
+            change: Change::NewlyFailing,
+            before: (0, 10).into(),
+            now: (10, 10).into(),
+            lines: vec!["new error line: <b>|pipe".to_owned(), "back-off was constant, is doubling".to_owned()],
+        };
+        let changes = Changes {
+            baseline: "nightly/monday".to_owned(),
+            regressions: vec!["wrong-port: it passed, and fails now".to_owned()],
+            scenarios: vec![changed],
+            notes: vec!["11 of 12 scenarios pass as before".to_owned()],
+        };
+        let scenarios = vec![ScenarioReport::example("wrong-port", 1, Status::Fail)];
+        insta::assert_snapshot!(render(&Report { scenarios, changes: Some(changes), ..Report::example() }));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! What this module must never know: boards, servers, how anything was run.
 
+pub mod changes;
 pub mod github;
 pub mod html;
 pub mod json;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use super::changes::Changes;
 pub use crate::timeline::time_words;
 use crate::timeline::{Event, EventKind, Side, describe};
 pub use crate::verdict::Status;
@@ -27,6 +28,9 @@ pub struct Report {
     /// What went wrong with the rig beside the scenarios: settings that could not be written back to a board.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
+    /// What changed since a baseline, where the run was compared with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Changes>,
 }
 
 /// One scenario in a report.
@@ -76,6 +80,7 @@ impl Report {
             wall_ms: 1000,
             scenarios: vec![],
             problems: vec![],
+            changes: None,
         }
     }
 }

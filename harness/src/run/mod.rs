@@ -274,6 +274,7 @@ pub fn run_on_any(
         wall_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         scenarios,
         problems,
+        changes: None,
     })
 }
 

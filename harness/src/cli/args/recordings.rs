@@ -43,6 +43,12 @@ pub struct ReportArgs {
     /// Where to write the report; the first folder when not given.
     #[arg(long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Compares with the recordings below this folder, in the report too; a regression exits with 1.
+    #[arg(long, value_name = "RUNS")]
+    pub baseline: Vec<PathBuf>,
+    /// What is a regression.
+    #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "newly-failing,newly-flaky,figures")]
+    pub fail_on: Vec<FailOn>,
 }
 
 /// Arguments of `analyze`.

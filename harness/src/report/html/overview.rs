@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::charts::{Recovered, Recovery, recoveries};
 use super::untrusted::{excerpt, visible};
+use crate::compare::Change;
 use crate::report::junit::headline;
-use crate::report::model::{Report, ScenarioReport, Status, time_words};
+use crate::report::model::{Changes, Report, ScenarioReport, Status, time_words};
 
 /// Answers told in full; the rest stands in the table.
 const ANSWERS: usize = 20;
@@ -27,6 +28,26 @@ pub(super) struct Overview<'r> {
     pub(super) boards: Vec<String>,
     pub(super) rows: Vec<Row<'r>>,
     pub(super) recoveries: Option<String>,
+    pub(super) changes: Option<Compared>,
+}
+
+/// What changed since the baseline. All words are shown as [`visible`] makes them.
+pub(super) struct Compared {
+    pub(super) baseline: String,
+    pub(super) regressions: Vec<String>,
+    pub(super) rows: Vec<ComparedRow>,
+    pub(super) notes: Vec<String>,
+}
+
+/// A scenario of which there is something to tell.
+pub(super) struct ComparedRow {
+    /// Where its run is on the page, if it has one here.
+    pub(super) id: Option<String>,
+    pub(super) change: Change,
+    pub(super) name: String,
+    pub(super) before: String,
+    pub(super) now: String,
+    pub(super) lines: Vec<String>,
 }
 
 pub(super) struct Count {
@@ -96,6 +117,28 @@ pub(super) fn overview<'r>(report: &'r Report, known: &[Option<Known>]) -> Overv
         boards,
         rows,
         recoveries: recoveries(&recovered),
+        changes: report.changes.as_ref().map(|changes| compared(report, &groups, changes)),
+    }
+}
+
+fn compared(report: &Report, groups: &[Group<'_>], changes: &Changes) -> Compared {
+    let id = |name: &str, chip: &str| {
+        let group = groups.iter().find(|g| g.first.name == name && g.first.chip == chip)?;
+        Some(format!("s{}", shown(report, group)))
+    };
+    let rows = changes.scenarios.iter().map(|s| ComparedRow {
+        id: id(&s.name, &s.chip),
+        change: s.change,
+        name: visible(&format!("{} ({})", s.name, s.chip)),
+        before: s.before.words(),
+        now: s.now.words(),
+        lines: s.lines.iter().map(|line| excerpt(line)).collect(),
+    });
+    Compared {
+        baseline: visible(&changes.baseline),
+        regressions: changes.regressions.iter().map(|r| excerpt(r)).collect(),
+        rows: rows.collect(),
+        notes: changes.notes.iter().map(|note| visible(note)).collect(),
     }
 }
 
@@ -199,6 +242,8 @@ fn answer(report: &Report, group: &Group<'_>, known: &[Option<Known>]) -> Answer
 /// Since when: among the runs of this report, and within the run that is shown.
 fn since(report: &Report, group: &Group<'_>, index: usize, known: &[Option<Known>]) -> String {
     let mut words = Vec::new();
+    let first = group.first;
+    words.extend(report.changes.as_ref().and_then(|changes| changes.since(&first.name, &first.chip)));
     if let Some(flaky) = flaky(report, group) {
         let mut stamped: Vec<(&str, bool)> = group
             .runs
@@ -275,6 +320,7 @@ pub(super) fn board(s: &ScenarioReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::changes::Changed;
 
     fn known(began: &str) -> Option<Known> {
         Some(Known { began: began.to_owned(), recovery: Recovery::Untroubled })
@@ -321,5 +367,46 @@ mod tests {
         let wavering = overview(&report, &[known("2026-11-21"), known("2026-11-22"), known("2026-11-23")]);
         assert!(wavering.answers[0].since.starts_with("flaky: 1 pass, 2 fail in 3 runs"));
         assert_eq!(wavering.flaky, 1);
+    }
+
+    #[test]
+    fn baseline_tells_whether_a_failure_is_new() {
+        let changed = |name: &str, change, before| Changed {
+            name: name.to_owned(),
+            chip: "esp32c3".to_owned(),
+            change,
+            before,
+            now: (1, 1).into(),
+            lines: vec!["new error line: \u{1b}[31mred".to_owned()],
+        };
+        let changes = Changes {
+            baseline: "monday".to_owned(),
+            regressions: vec!["a: it passed, and fails now".to_owned()],
+            scenarios: vec![
+                changed("a", Change::NewlyFailing, (0, 10).into()),
+                changed("b", Change::StillFailing, (3, 3).into()),
+                changed("c", Change::New, (0, 0).into()),
+                changed("d", Change::Gone, (0, 2).into()),
+            ],
+            notes: vec![],
+        };
+        let scenarios = ["a", "b", "c"].map(|name| ScenarioReport::example(name, 1, Status::Fail)).to_vec();
+        let report = Report { scenarios, changes: Some(changes), ..Report::example() };
+        let overview = overview(&report, &[None, None, None]);
+        let since: Vec<_> = overview.answers.iter().map(|a| a.since.as_str()).collect();
+        assert_eq!(
+            since,
+            [
+                "new since the baseline, where 0 of 10 failed",
+                "not new: in the baseline 3 of 3 failed",
+                "the baseline has no run of it"
+            ]
+        );
+        let rows = overview.changes.expect("compared").rows;
+        assert_eq!(
+            rows.iter().map(|r| r.id.as_deref()).collect::<Vec<_>>(),
+            [Some("s0"), Some("s1"), Some("s2"), None]
+        );
+        assert_eq!(rows[0].lines, ["new error line: ␛[31mred"]);
     }
 }
