@@ -1,4 +1,4 @@
-//! What brickproof writes for machines is read by the parsers that others use: JSON Schema, OpenMetrics, TAP.
+//! What brickproof writes for machines is read by the parsers that others use: JSON Schema, OpenMetrics, TAP, JUnit XML.
 
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -7,23 +7,35 @@ use outside_tools::Need;
 
 fn main() -> ExitCode {
     outside_tools::main(
-        &[Need::PythonModule("jsonschema"), Need::PythonModule("prometheus_client"), Need::PythonModule("tap")],
+        &[
+            Need::PythonModule("jsonschema"),
+            Need::PythonModule("prometheus_client"),
+            Need::PythonModule("tap"),
+            Need::PythonModule("xmlschema"),
+            Need::Program("junit-10.xsd"),
+        ],
         outside_tools::tests![every_form_of_a_report_is_read_by_its_own_parser],
     )
 }
 
-/// Reads the report folder named in its first argument, with the schema in its second.
+/// Reads the report folder named in its first argument, with the schema of report.json in its second and that of JUnit XML in its
+/// third.
 const READER: &str = r##"
 import json, pathlib, sys
 from jsonschema import Draft202012Validator
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tap.parser import Parser
+import xmlschema
 
 folder = pathlib.Path(sys.argv[1])
 schema = json.loads(pathlib.Path(sys.argv[2]).read_text())
 Draft202012Validator.check_schema(schema)
 report = json.loads((folder / "report.json").read_text())
 Draft202012Validator(schema).validate(report)
+
+junit = xmlschema.XMLSchema(sys.argv[3])
+for error in junit.iter_errors(str(folder / "junit.xml")):
+    sys.exit(f"junit.xml: {error.path}: {error.reason}")
 
 families = {f.name: f for f in text_string_to_metric_families((folder / "metrics.txt").read_text())}
 runs = {(s.labels["scenario"], s.labels["verdict"]): s.value for s in families["brickproof_runs"].samples}
@@ -71,6 +83,7 @@ fn every_form_of_a_report_is_read_by_its_own_parser() {
         .args(["-c", READER])
         .arg(&report)
         .arg(&schema)
+        .arg(outside_tools::program("junit-10.xsd"))
         .output()
         .expect("python runs");
     assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));

@@ -4,9 +4,9 @@
 
 use ota_server::event::ServerEvent;
 
-use super::device;
 use super::svg::{Scale, Svg, WIDTH, tick_words};
 use crate::judge::Interval;
+use crate::metrics::Recovery;
 use crate::timeline::{DeviceEvent, Event, EventKind};
 
 /// Retries drawn in one chart; the timeline shows all.
@@ -197,38 +197,6 @@ fn speed_words(bytes: f64) -> String {
     }
 }
 
-/// How long a device was in trouble: from its first error to the first sign after its last that it is current, in
-/// milliseconds of the run's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Recovery {
-    /// It had no trouble.
-    Untroubled,
-    /// It got over it.
-    After(u64),
-    /// It did not, as far as it was watched.
-    Never,
-}
-
-/// Reads it off a timeline.
-pub(super) fn recovery(events: &[Event]) -> Recovery {
-    let mut began = None;
-    let mut over = None;
-    for event in events {
-        let EventKind::Device { event: told, .. } = &event.kind else { continue };
-        if device::is_trouble(told) {
-            began.get_or_insert(event.at_ns);
-            over = None;
-        } else if began.is_some() && over.is_none() && device::is_recovery(told) {
-            over = Some(event.at_ns);
-        }
-    }
-    match (began, over) {
-        (None, _) => Recovery::Untroubled,
-        (Some(began), Some(over)) => Recovery::After((over - began) / 1_000_000),
-        (Some(_), None) => Recovery::Never,
-    }
-}
-
 /// Recovery times of one scenario on one board.
 pub(super) struct Recovered {
     /// The scenario, with its board where there are several.
@@ -240,7 +208,7 @@ pub(super) struct Recovered {
 /// Recovery time by scenario: a dot for each run, a bar to the slowest, words for one that did not recover:
 /// where a scenario expects the device to give up, that is as it should be.
 pub(super) fn recoveries(all: &[Recovered]) -> Option<String> {
-    let shown: Vec<&Recovered> = all.iter().filter(|r| r.runs.iter().any(|run| *run != Recovery::Untroubled)).collect();
+    let shown: Vec<&Recovered> = all.iter().filter(|r| r.runs.iter().any(|run| *run != Recovery::NotNeeded)).collect();
     if shown.is_empty() {
         return None;
     }
@@ -357,15 +325,6 @@ mod tests {
     }
 
     #[test]
-    fn recovery_is_counted_from_the_first_trouble_to_the_first_good_sign_after_the_last() {
-        let trouble = |at| device(at, DeviceEvent::AttemptFailed { message: None });
-        let good = |at| device(at, DeviceEvent::UpToDate { version: None });
-        assert_eq!(recovery(&[good(1)]), Recovery::Untroubled);
-        assert_eq!(recovery(&[good(1), trouble(5), good(7), trouble(9), good(20), good(30)]), Recovery::After(15));
-        assert_eq!(recovery(&[trouble(5), good(7), trouble(9)]), Recovery::Never);
-    }
-
-    #[test]
     fn retry_that_is_not_as_due_is_marked_by_more_than_colour() {
         let seconds = |n| Some(Duration::from_secs(n));
         let interval = |attempt, measured| Interval {
@@ -387,7 +346,7 @@ mod tests {
         let runs = vec![Recovery::After(5000), Recovery::Never];
         let all = [
             Recovered { name: "a".repeat(60), runs },
-            Recovered { name: "calm".to_owned(), runs: vec![Recovery::Untroubled] },
+            Recovered { name: "calm".to_owned(), runs: vec![Recovery::NotNeeded] },
         ];
         let svg = recoveries(&all).expect("a chart");
         assert!(svg.contains("5 s; 1 not") && !svg.contains("calm"), "{svg}");

@@ -84,25 +84,3 @@ fn error(name: &Option<String>, errno: Option<i32>, status: Option<u16>, message
     let told: Vec<String> = parts.into_iter().flatten().collect();
     if told.is_empty() { "error".to_owned() } else { told.join(", ") }
 }
-
-/// What went wrong with an update, as a person would say when asked when the trouble began.
-pub(super) fn is_trouble(event: &DeviceEvent) -> bool {
-    matches!(
-        event,
-        DeviceEvent::Error { .. }
-            | DeviceEvent::AttemptFailed { .. }
-            | DeviceEvent::UpgradeFailed { .. }
-            | DeviceEvent::ImageInvalid
-            | DeviceEvent::ImageRefused { .. }
-            | DeviceEvent::NothingBootable
-            | DeviceEvent::RolledBack
-            | DeviceEvent::RetriesExhausted
-            | DeviceEvent::Panic { .. }
-            | DeviceEvent::Brownout
-    )
-}
-
-/// What ends the trouble: the device has asked and knows that it is current, or runs what it has loaded.
-pub(super) fn is_recovery(event: &DeviceEvent) -> bool {
-    matches!(event, DeviceEvent::UpToDate { .. } | DeviceEvent::MarkedValid)
-}

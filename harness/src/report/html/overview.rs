@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::charts::{Recovered, Recovery, recoveries};
+use super::charts::{Recovered, recoveries};
 use super::untrusted::{excerpt, visible};
 use crate::compare::Change;
+use crate::metrics::Recovery;
 use crate::report::junit::headline;
 use crate::report::model::{Changes, Report, ScenarioReport, Status, time_words};
 
@@ -323,7 +324,7 @@ mod tests {
     use crate::report::changes::Changed;
 
     fn known(began: &str) -> Option<Known> {
-        Some(Known { began: began.to_owned(), recovery: Recovery::Untroubled })
+        Some(Known { began: began.to_owned(), recovery: Recovery::NotNeeded })
     }
 
     #[test]

@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
-use super::charts;
 use super::data::{Data, Evidence};
 use super::overview::{Known, Overview, overview, rank};
 use super::section::section;
 use super::untrusted::visible;
+use crate::metrics::Metrics;
 use crate::report::model::{Report, ScenarioReport, Status, time_words};
 
 /// Bytes of timelines that one page may hold. Browsers open a page of this size in seconds; what did not pass comes
@@ -98,7 +98,7 @@ fn write_within(
             first = false;
             let (evidence, data) = details(s, &mut find, &mut left);
             known[n] =
-                evidence.as_ref().map(|e| Known { began: e.began.clone(), recovery: charts::recovery(&e.events) });
+                evidence.as_ref().map(|e| Known { began: e.began.clone(), recovery: Metrics::of(&e.events).recovery });
             section(n, s, evidence.as_ref(), data.as_ref().map_err(Clone::clone), open).write_into(&mut sections)?;
             if let Ok(data) = &data {
                 write!(sections, "<script type=\"application/json\" id=\"d{n}\">")?;
