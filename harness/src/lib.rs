@@ -14,6 +14,7 @@ pub mod doctor;
 pub mod engine;
 pub mod esp_err;
 pub mod firmware_file;
+pub mod history;
 pub mod image;
 pub mod judge;
 pub mod labgrid;
