@@ -97,6 +97,11 @@ pub(super) fn verdict(comparison: &Comparison, fail_on: &[FailOn], aloud: bool) 
 }
 
 fn runs(paths: &[PathBuf]) -> Result<Vec<Run>> {
+    recordings(paths)?.iter().map(|file| run(file)).collect()
+}
+
+/// The recordings at or below some paths, of which there must be one.
+pub(super) fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
         if path.is_file() {
@@ -113,7 +118,7 @@ fn runs(paths: &[PathBuf]) -> Result<Vec<Run>> {
             shown(paths)
         ));
     }
-    files.iter().map(|file| run(file)).collect()
+    Ok(files)
 }
 
 fn run(file: &Path) -> Result<Run> {

@@ -5,6 +5,7 @@ mod boards;
 mod ci;
 mod compare;
 mod files;
+mod history;
 mod image;
 mod init;
 mod judge;
@@ -46,6 +47,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Judge(args) => judge::judge(args),
         Command::Report(args) => judge::report(args),
         Command::Compare(args) => compare::compare(args),
+        Command::History(args) => history::history(args, &sources),
         Command::Analyze(args) => tools::analyze(args),
         Command::Restore(args) => restore::restore(args, &sources),
         Command::Boards(args) => boards::boards(args, &sources),

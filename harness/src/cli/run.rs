@@ -1,7 +1,7 @@
 //! `brickproof run`.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use esp_image::chip::ChipId;
 use miette::{Report, Result, miette};
@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::args::{LineArgs, RunArgs};
 use super::compare::Baseline;
+use super::history::{self, Keeper};
 use super::{ci, judge::write_reports, out, progress};
 use crate::board::BoardError;
 use crate::board::ports;
@@ -75,6 +76,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
     };
     // A baseline that cannot be read is told before anything is touched.
     let baseline = if args.baseline.is_empty() { None } else { Some(Baseline::read(&args.baseline)?) };
+    let history = history::place(&args.history, defaults.history.as_deref())?;
     let mut boards = configure(&base, chosen, &scenarios, |name| std::env::var(name).ok())?;
     // Before the board is touched: a disk that cannot be written is found at once.
     let reports = args.report.clone().or(defaults.report.clone()).unwrap_or_else(|| "brickproof-report".into());
@@ -85,6 +87,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
             reports.display()
         )
     })?;
+    let keeper = history.map(|place| Keeper::begin(place, args.label.clone())).transpose()?;
     let interrupt = if is_virtual {
         Interrupt::never()
     } else {
@@ -100,11 +103,15 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
     }
     let mut shown =
         progress::Shown::new(args.quiet, args.ci, scenarios.len() * usize::try_from(args.repeat).unwrap_or(1));
+    let began = UNIX_EPOCH.elapsed().map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX));
     let mut report = run::run_on_any(&boards, &scenarios, |p| shown.show(p)).map_err(|e| miette!("{e}"))?;
     // What cannot be compared is told after the reports are written: they stand without it.
     let comparison = baseline.as_ref().map(|baseline| baseline.against(std::slice::from_ref(&folder)));
     if let (Some(baseline), Some(Ok(comparison))) = (&baseline, &comparison) {
         report.changes = Some(baseline.told(comparison, &args.fail_on));
+    }
+    if let Some(keeper) = &keeper {
+        keeper.keep(&report, &reports, &folder, began)?;
     }
     let page = write_reports(&report, &reports)?;
     for scenario in report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)) {

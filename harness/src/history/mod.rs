@@ -7,6 +7,7 @@ mod error;
 mod place;
 mod row;
 mod store;
+pub mod text;
 mod trend;
 
 pub use entry::{Entry, Identity};

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod history;
 mod recordings;
 
+pub use history::{HistoryAddArgs, HistoryArgs, HistoryCommand, HistoryPlace};
 pub use recordings::{AnalyzeArgs, CompareArgs, JudgeArgs, ReportArgs};
 
 use crate::compare::FailOn;
@@ -62,7 +64,7 @@ pub enum When {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs scenarios on a board and reports.
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Runs scenarios on mutants of the reference firmware: does the suite notice each defect?
     Matrix(MatrixArgs),
     /// Cuts power at every flash operation of an update: does the device always come back?
@@ -77,6 +79,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Says what changed between two sets of runs, from their recordings alone; exits with 1 on a regression.
     Compare(CompareArgs),
+    /// Shows what a history of runs tells of each scenario: since when it fails, how often its verdict wavers, how recovery went.
+    History(HistoryArgs),
     /// Says what happened in a captured console log, and the likely cause.
     Analyze(AnalyzeArgs),
     /// Writes a board's own settings back that an interrupted run kept.
@@ -185,6 +189,12 @@ pub struct RunArgs {
     /// What is a regression.
     #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "newly-failing,newly-flaky,figures")]
     pub fail_on: Vec<FailOn>,
+    /// Keeps a summary of the run.
+    #[command(flatten)]
+    pub history: HistoryPlace,
+    /// What is tested, for the history: a commit, a build number. Runs with the same label are of the same firmware.
+    #[arg(long, value_name = "TEXT", env = "BRICKPROOF_LABEL")]
+    pub label: Option<String>,
     /// For CI: no animation; annotations and a job summary where the job's system takes them (GitHub Actions).
     #[arg(long)]
     pub ci: bool,
