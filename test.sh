@@ -42,6 +42,17 @@ if [ ! -x "$tools/bin/chromium" ] || [ ! -x "$tools/bin/chromedriver" ]; then
     ln -sf "$(command -v chromium)" "$tools/bin/chromium"
     ln -sf "$(command -v chromedriver)" "$tools/bin/chromedriver"
 fi
+if [ ! -x "$tools/bin/postgres" ] || [ ! -x "$tools/bin/initdb" ]; then
+    # Debian keeps the server's programs off PATH, in a folder for each version.
+    postgres_bin() { for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) $(dirname "$(command -v postgres || echo /none/x)"); do
+        if [ -x "$folder/postgres" ] && [ -x "$folder/initdb" ]; then echo "$folder"; return; fi
+    done; }
+    if [ -z "$(postgres_bin)" ]; then
+        as_root apt-get update -q
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends postgresql
+    fi
+    ln -sf "$(postgres_bin)/postgres" "$(postgres_bin)/initdb" "$tools/bin/"
+fi
 export BRICKPROOF_TOOLS=$tools/bin
 # With this set a missing tool fails its tests in place of skipping them.
 export BRICKPROOF_REQUIRE_TOOLS=1

@@ -8,6 +8,7 @@ pub mod board;
 pub mod cli;
 pub mod compare;
 pub mod console;
+pub mod dashboard;
 pub mod date;
 pub mod diagnose;
 pub mod dialect;

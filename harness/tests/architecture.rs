@@ -57,6 +57,24 @@ fn reports_are_made_from_timelines_and_verdicts_alone() {
 }
 
 #[test]
+fn history_knows_no_runs_and_its_trends_are_pure() {
+    must_not_know(
+        "history",
+        &["crate::board", "crate::rig", "crate::engine", "crate::run", "crate::cli", "std::process"],
+    );
+    must_not_know("history/trend.rs", CLOCKS);
+    must_not_know("history/trend.rs", IO);
+}
+
+#[test]
+fn dashboard_writes_nothing() {
+    must_not_know(
+        "dashboard",
+        &["Access::Write", "fs::write", "File::create", "crate::board", "crate::rig", "crate::engine"],
+    );
+}
+
+#[test]
 fn boards_know_no_scenarios() {
     must_not_know("board", &["crate::scenario", "crate::judge", "crate::engine", "crate::report"]);
 }

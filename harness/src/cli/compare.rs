@@ -6,11 +6,12 @@ use miette::{Result, miette};
 use serde::Serialize;
 
 use super::args::CompareArgs;
-use super::{judge::find, out};
+use super::out;
 use crate::compare::{Comparison, FailOn, Origin, Run, render};
 use crate::metrics::Metrics;
 use crate::recording::Recording;
 use crate::report::changes::Changes;
+use crate::run::recorded::recordings_below;
 use crate::run::report_recording;
 
 pub(super) fn compare(args: &CompareArgs) -> Result<u8> {
@@ -107,7 +108,7 @@ pub(super) fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         if path.is_file() {
             files.push(path.clone());
         } else {
-            find(path, &mut files).map_err(|e| miette!("cannot read {}: {e}", path.display()))?;
+            recordings_below(path, &mut files).map_err(|e| miette!("cannot read {}: {e}", path.display()))?;
         }
     }
     files.sort();

@@ -1,5 +1,6 @@
 //! `brickproof history`, and what `run` keeps in one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use miette::{Report, Result, miette};
@@ -11,7 +12,7 @@ use crate::history::{Access, Entry, Filter, HistoryError, Identity, Place, Store
 use crate::metrics::Metrics;
 use crate::recording::{Header, Recording};
 use crate::report::junit::headline;
-use crate::report::model::{self, ScenarioReport};
+use crate::report::model::{self, Past, ScenarioReport};
 use crate::run::report_recording;
 use crate::settings::Sources;
 use crate::verdict::Status;
@@ -76,11 +77,12 @@ fn add(args: &HistoryAddArgs, sources: &Sources) -> Result<u8> {
 
 /// The history that is meant: of the command line or the environment, else of the project file.
 pub(super) fn place(given: &HistoryPlace, defaults: Option<&str>) -> Result<Option<Place>> {
-    match (&given.place, defaults) {
-        (Some(place), _) => Ok(Some(place.clone())),
-        (None, Some(text)) => Ok(Some(text.parse().map_err(|e| miette!("history in the project file: {e}"))?)),
-        (None, None) => Ok(None),
-    }
+    let (text, whence) = match (&given.place, defaults) {
+        (Some(text), _) => (text.as_str(), "--history"),
+        (None, Some(text)) => (text, "history in the project file"),
+        (None, None) => return Ok(None),
+    };
+    text.parse().map(Some).map_err(|e| miette!("{whence}: {e}"))
 }
 
 /// The history that a command is about.
@@ -122,7 +124,7 @@ impl Keeper {
         reports: &Path,
         folder: &Path,
         began_ms: u64,
-    ) -> Result<Vec<Trend>> {
+    ) -> Result<Option<Past>> {
         let run = folder.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let entries: Vec<Entry> = report
             .scenarios
@@ -133,13 +135,13 @@ impl Keeper {
             })
             .collect();
         match self.written(&entries) {
-            Ok(trends) => Ok(trends),
+            Ok(trends) => Ok(Some(Past::of(&trends, &report.scenarios, self.place.to_string()))),
             Err(why) => {
                 warn(&format!(
                     "{why}; the run's verdicts, reports and recordings are whole: `brickproof history add {}` takes it in later",
                     folder.display()
                 ))?;
-                Ok(Vec::new())
+                Ok(None)
             }
         }
     }
@@ -147,14 +149,37 @@ impl Keeper {
     fn written(&self, entries: &[Entry]) -> std::result::Result<Vec<Trend>, HistoryError> {
         let mut store = Store::open(&self.place, Access::Write)?;
         store.add(entries)?;
-        let mut scenarios: Vec<String> = entries.iter().map(|entry| entry.identity.scenario.clone()).collect();
-        scenarios.sort_unstable();
-        scenarios.dedup();
-        Ok(trends(&store.entries(&Filter { scenarios, ..Filter::default() })?))
+        trends_of(&mut store, entries.iter().map(|entry| entry.identity.scenario.as_str()))
     }
 }
 
-fn warn(words: &str) -> Result<()> {
+/// The trends of some scenarios.
+fn trends_of<'n>(
+    store: &mut Store,
+    names: impl Iterator<Item = &'n str>,
+) -> std::result::Result<Vec<Trend>, HistoryError> {
+    let names: BTreeSet<&str> = names.collect();
+    // A statement takes some thousands of parameters; of more scenarios than that all are read.
+    let scenarios = if names.len() > 1000 { Vec::new() } else { names.iter().map(|n| (*n).to_owned()).collect() };
+    let mut trends = trends(&store.entries(&Filter { scenarios, ..Filter::default() })?);
+    trends.retain(|trend| names.contains(trend.scenario.as_str()));
+    Ok(trends)
+}
+
+/// What a history tells of the scenarios of a report. The report stands without one that cannot be read.
+pub(super) fn past(given: &HistoryPlace, report: &model::Report) -> Result<Option<Past>> {
+    let Some(place) = place(given, None)? else { return Ok(None) };
+    let read = || trends_of(&mut Store::open(&place, Access::Read)?, report.scenarios.iter().map(|s| s.name.as_str()));
+    match read() {
+        Ok(trends) => Ok(Some(Past::of(&trends, &report.scenarios, place.to_string()))),
+        Err(why) => {
+            warn(&format!("{why}; the report tells nothing of earlier runs"))?;
+            Ok(None)
+        }
+    }
+}
+
+pub(super) fn warn(words: &str) -> Result<()> {
     out(&format!("warning: {words}\n"))
 }
 

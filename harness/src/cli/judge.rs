@@ -6,11 +6,12 @@ use miette::{Result, miette};
 
 use super::args::{JudgeArgs, ReportArgs};
 use super::compare::Baseline;
-use super::{out, run::page_of};
+use super::{history, out, run::page_of};
 use crate::compare;
 use crate::recording::Recording;
-use crate::report::{html, junit, model, model::Report, terminal};
-use crate::run::{evidence, made_by, report_recording, rfc3339};
+use crate::report::{junit, model, model::Report, terminal};
+use crate::run::recorded::{self, recordings_below, report_of};
+use crate::run::report_recording;
 use crate::verdict::exit_code;
 
 pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
@@ -40,35 +41,20 @@ pub(super) fn judge(args: &JudgeArgs) -> Result<u8> {
 pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     let mut files = Vec::new();
     for folder in &args.folders {
-        find(folder, &mut files).map_err(|e| miette!("cannot read {}: {e}", folder.display()))?;
+        recordings_below(folder, &mut files).map_err(|e| miette!("cannot read {}: {e}", folder.display()))?;
     }
     files.sort();
     if files.is_empty() {
         return Err(miette!("there is no recording (*.jsonl) below {}", args.folders[0].display()));
     }
     let output = args.output.clone().unwrap_or_else(|| args.folders[0].clone());
-    let mut scenarios = Vec::new();
-    let mut began = u64::MAX;
-    for file in &files {
-        let recording = Recording::read(file).map_err(|e| miette!("{e}"))?;
-        began = began.min(recording.header.began_wall_ms);
-        let shown = file.strip_prefix(&output).unwrap_or(file).display().to_string();
-        let (_, report) = report_recording(&recording, &shown).map_err(|e| miette!("{}: {e}", file.display()))?;
-        scenarios.push(report);
-    }
+    let mut report = report_of(&files, &output).map_err(|e| miette!("{e}"))?;
     // A baseline that cannot be compared is told before anything is written.
     let baseline = if args.baseline.is_empty() { None } else { Some(Baseline::read(&args.baseline)?) };
     let comparison = baseline.as_ref().map(|baseline| baseline.against(&args.folders)).transpose()?;
     let told = baseline.as_ref().zip(comparison.as_ref());
-    let report = Report {
-        format: model::FORMAT,
-        made_by: made_by(),
-        began: rfc3339(std::time::UNIX_EPOCH + std::time::Duration::from_millis(began)),
-        wall_ms: scenarios.iter().map(|s| s.wall_ms).sum(),
-        scenarios,
-        problems: Vec::new(),
-        changes: told.map(|(baseline, comparison)| baseline.told(comparison, &args.fail_on)),
-    };
+    report.changes = told.map(|(baseline, comparison)| baseline.told(comparison, &args.fail_on));
+    report.past = history::past(&args.history, &report)?;
     let page = write_reports(&report, &output)?;
     out(&terminal::table(&report))?;
     out(&format!("report: {}\n", page.display()))?;
@@ -78,36 +64,10 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     Ok(code.max(super::compare::verdict(&comparison, &args.fail_on, true)?))
 }
 
-/// The recordings below a folder.
-pub(super) fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            find(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "jsonl") {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
 /// Writes the page. `run` and `report` both make it from the recordings, so that it is the same page.
 fn write_page(report: &Report, folder: &Path, page: &Path) -> std::result::Result<(), String> {
-    let mut scratch = tempfile::tempfile_in(folder).map_err(|e| format!("no scratch file: {e}"))?;
     let file = std::fs::File::create(page).map_err(|e| e.to_string())?;
-    let find = |scenario: &model::ScenarioReport| match &scenario.recording {
-        Some(recording) => {
-            Recording::read(&recording_of(folder, recording)).map_err(|e| e.to_string()).and_then(evidence).map(Some)
-        }
-        None => Ok(None),
-    };
-    html::write(report, find, &mut scratch, &mut std::io::BufWriter::new(file)).map_err(|e| e.to_string())
-}
-
-/// Where a report's recording is: relative to the report, or as it was named when it lies elsewhere.
-fn recording_of(folder: &Path, recording: &str) -> PathBuf {
-    let below = folder.join(recording);
-    if below.is_file() { below } else { PathBuf::from(recording) }
+    recorded::page(report, folder, folder, &mut std::io::BufWriter::new(file))
 }
 
 /// Writes HTML, JUnit XML, JSON, TAP, OpenMetrics and Markdown into a folder; returns the page.

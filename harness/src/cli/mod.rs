@@ -4,6 +4,7 @@ pub mod args;
 mod boards;
 mod ci;
 mod compare;
+mod dashboard;
 mod files;
 mod history;
 mod image;
@@ -47,6 +48,7 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Judge(args) => judge::judge(args),
         Command::Report(args) => judge::report(args),
         Command::Compare(args) => compare::compare(args),
+        Command::Dashboard(args) => dashboard::dashboard(args, &sources),
         Command::History(args) => history::history(args, &sources),
         Command::Analyze(args) => tools::analyze(args),
         Command::Restore(args) => restore::restore(args, &sources),

@@ -111,7 +111,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         report.changes = Some(baseline.told(comparison, &args.fail_on));
     }
     if let Some(keeper) = &keeper {
-        keeper.keep(&report, &reports, &folder, began)?;
+        report.past = keeper.keep(&report, &reports, &folder, began)?;
     }
     let page = write_reports(&report, &reports)?;
     for scenario in report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)) {

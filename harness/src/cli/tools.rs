@@ -50,7 +50,7 @@ pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
 }
 
 /// Runs a future in real time until its end.
-fn block_on<F: Future>(future: F) -> Result<F::Output> {
+pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     Ok(runtime.map_err(|e| miette!("cannot make a runtime: {e}"))?.block_on(future))
 }

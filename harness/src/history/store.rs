@@ -179,10 +179,12 @@ async fn bring_up(connection: &mut AnyConnection, place: &Place, access: Access)
     let done = async {
         match place {
             // SQLite has no lock of its own for this: processes that begin a file together take turns by the lock for writing.
-            // It also shows at once whether the file can be written.
             Place::File(_) => {
                 let mut transaction = connection.begin_with(begin(place)).await?;
                 migrator.run_direct(None, &mut *transaction, false).await?;
+                // A file that is read-only is opened without a word, and so is BEGIN IMMEDIATE: a statement that would write,
+                // and changes nothing, tells.
+                transaction.execute("DELETE FROM brickproof_attempt WHERE id = ''").await?;
                 transaction.commit().await?;
                 Ok(())
             }

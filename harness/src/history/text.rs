@@ -108,7 +108,8 @@ pub fn sign(run: &Run) -> char {
 }
 
 /// The last recovery, and the median of all.
-fn recovery(trend: &Trend) -> String {
+#[must_use]
+pub fn recovery(trend: &Trend) -> String {
     let Some(last) = trend.last() else { return "-".to_owned() };
     let all = median(trend.runs.iter().filter_map(|run| run.recovery_ms).collect());
     match (last.never_recovered, last.recovery_ms, all) {

@@ -86,6 +86,7 @@ mod tests {
             scenarios,
             problems: vec![],
             changes: None,
+            past: None,
         };
         let json: serde_json::Value = serde_json::from_str(&render(&report).expect("json")).expect("json");
         let flaky = json["flaky"].as_array().expect("a list");

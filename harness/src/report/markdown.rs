@@ -33,7 +33,8 @@ pub fn render(report: &Report) -> String {
     let wrong: Vec<&ScenarioReport> =
         report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)).collect();
     for scenario in wrong.iter().take(TOLD) {
-        explain(&mut text, scenario);
+        let past = report.past.as_ref().and_then(|past| past.scenario(scenario)?.words());
+        explain(&mut text, scenario, past.as_deref());
     }
     if wrong.len() > TOLD {
         let _ = writeln!(text, "\n{} more did not pass: see the report.\n", wrong.len() - TOLD);
@@ -96,7 +97,7 @@ fn table(text: &mut String, report: &Report) {
     }
 }
 
-fn explain(text: &mut String, scenario: &ScenarioReport) {
+fn explain(text: &mut String, scenario: &ScenarioReport, past: Option<&str>) {
     let word = if scenario.status == Status::Error { "Rig error" } else { "Fail" };
     let _ = writeln!(text, "\n### {word}: {} on {}\n", inline(&scenario.name), inline(&scenario.board));
     if let Some(reason) = &scenario.reason {
@@ -104,6 +105,9 @@ fn explain(text: &mut String, scenario: &ScenarioReport) {
     }
     if let Some(cause) = &scenario.cause {
         let _ = writeln!(text, "**Likely cause:** {} {}\n", inline(&cause.sentence), inline(&cause.advice));
+    }
+    if let Some(past) = past {
+        let _ = writeln!(text, "In the history {}.\n", inline(past));
     }
     for expectation in scenario.expectations.iter().filter(|e| e.status == Status::Fail) {
         let place = format!("{}:{}", scenario.file, expectation.line);

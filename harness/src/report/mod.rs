@@ -10,6 +10,7 @@ pub mod junit;
 pub mod markdown;
 pub mod model;
 pub mod openmetrics;
+pub mod past;
 pub mod repeats;
 pub mod tap;
 pub mod terminal;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use super::changes::Changes;
+pub use super::past::Past;
 pub use crate::timeline::time_words;
 use crate::timeline::{Event, EventKind, Side, describe};
 pub use crate::verdict::Status;
@@ -31,6 +32,9 @@ pub struct Report {
     /// What changed since a baseline, where the run was compared with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
+    /// What a history tells of the scenarios, where the run is kept in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
 }
 
 /// One scenario in a report.
@@ -81,6 +85,7 @@ impl Report {
             scenarios: vec![],
             problems: vec![],
             changes: None,
+            past: None,
         }
     }
 }

@@ -155,8 +155,16 @@ mod tests {
 
     fn shown(scenarios: Vec<ScenarioReport>) -> String {
         let (made_by, began) = ("test".to_owned(), "now".to_owned());
-        let report =
-            Report { format: FORMAT, made_by, began, wall_ms: 250, scenarios, problems: vec![], changes: None };
+        let report = Report {
+            format: FORMAT,
+            made_by,
+            began,
+            wall_ms: 250,
+            scenarios,
+            problems: vec![],
+            changes: None,
+            past: None,
+        };
         let text = table(&report);
         [BOLD, RESET, "\u{1b}[32m", "\u{1b}[31m", "\u{1b}[33m"].iter().fold(text, |text, code| text.replace(code, ""))
     }

@@ -4,6 +4,7 @@ mod attached;
 mod configure;
 mod one;
 mod outcome;
+pub mod recorded;
 mod select;
 mod worker;
 
@@ -276,6 +277,7 @@ pub fn run_on_any(
         scenarios,
         problems,
         changes: None,
+        past: None,
     })
 }
 

@@ -3,6 +3,8 @@
 //! Pictures of the page (wide, narrow, dark, on paper) and what it took to make and show it are kept under
 //! `target/report-page`, for people and as artifacts of CI.
 
+#[allow(dead_code, reason = "it serves several test binaries, each of which uses a part")]
+#[path = "../support/browser.rs"]
 mod browser;
 mod recordings;
 

@@ -1,15 +1,15 @@
 //! Arguments of `history`, and of commands that keep one.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-
-use crate::history::Place;
 
 /// Which history.
 #[derive(Clone, Debug, Args)]
 pub struct HistoryPlace {
     /// History of runs: a file (SQLite), or postgres://USER@HOST/DATABASE.
+    // Text, since clap tells a value that it cannot take whole, and a URL may hold a password.
     #[arg(
         long = "history",
         value_name = "FILE|URL",
@@ -17,7 +17,7 @@ pub struct HistoryPlace {
         hide_env_values = true,
         global = true
     )]
-    pub place: Option<Place>,
+    pub place: Option<String>,
 }
 
 /// Arguments of `history`.
@@ -63,4 +63,18 @@ pub struct HistoryAddArgs {
     /// What was tested.
     #[arg(long, value_name = "TEXT", env = "BRICKPROOF_LABEL")]
     pub label: Option<String>,
+}
+
+/// Arguments of `dashboard`.
+#[derive(Clone, Debug, Args)]
+pub struct DashboardArgs {
+    /// Which history.
+    #[command(flatten)]
+    pub history: HistoryPlace,
+    /// Report folder whose runs can be opened (may be given several times); the one of the settings when not given.
+    #[arg(long, value_name = "DIR")]
+    pub reports: Vec<PathBuf>,
+    /// Where it listens. Elsewhere than on loopback everyone who reaches the address can read all of it.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8470")]
+    pub listen: SocketAddr,
 }

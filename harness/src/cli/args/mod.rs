@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 mod history;
 mod recordings;
 
-pub use history::{HistoryAddArgs, HistoryArgs, HistoryCommand, HistoryPlace};
+pub use history::{DashboardArgs, HistoryAddArgs, HistoryArgs, HistoryCommand, HistoryPlace};
 pub use recordings::{AnalyzeArgs, CompareArgs, JudgeArgs, ReportArgs};
 
 use crate::compare::FailOn;
@@ -81,6 +81,8 @@ pub enum Command {
     Compare(CompareArgs),
     /// Shows what a history of runs tells of each scenario: since when it fails, how often its verdict wavers, how recovery went.
     History(HistoryArgs),
+    /// Shows a history and its runs in a browser, on this machine alone unless told otherwise; writes nothing.
+    Dashboard(DashboardArgs),
     /// Says what happened in a captured console log, and the likely cause.
     Analyze(AnalyzeArgs),
     /// Writes a board's own settings back that an interrupted run kept.

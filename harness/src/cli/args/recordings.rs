@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::HistoryPlace;
 use crate::compare::FailOn;
 
 /// Arguments of `judge`.
@@ -49,6 +50,9 @@ pub struct ReportArgs {
     /// What is a regression.
     #[arg(long, value_name = "WHAT", value_delimiter = ',', default_value = "newly-failing,newly-flaky,figures")]
     pub fail_on: Vec<FailOn>,
+    /// Tells what a history knows of the scenarios.
+    #[command(flatten)]
+    pub history: HistoryPlace,
 }
 
 /// Arguments of `analyze`.

@@ -9,6 +9,7 @@
 mod charts;
 mod data;
 mod device;
+mod over_time;
 mod overview;
 mod page;
 mod section;
@@ -16,4 +17,6 @@ mod svg;
 mod untrusted;
 
 pub use data::Evidence;
+pub use over_time::over_history;
 pub use page::{PageError, write};
+pub use untrusted::{excerpt, visible};

@@ -245,6 +245,8 @@ fn since(report: &Report, group: &Group<'_>, index: usize, known: &[Option<Known
     let mut words = Vec::new();
     let first = group.first;
     words.extend(report.changes.as_ref().and_then(|changes| changes.since(&first.name, &first.chip)));
+    let past = report.past.as_ref().and_then(|past| past.scenario(first)?.words());
+    words.extend(past.map(|words| format!("in the history {}", visible(&words))));
     if let Some(flaky) = flaky(report, group) {
         let mut stamped: Vec<(&str, bool)> = group
             .runs

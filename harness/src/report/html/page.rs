@@ -99,7 +99,9 @@ fn write_within(
             let (evidence, data) = details(s, &mut find, &mut left);
             known[n] =
                 evidence.as_ref().map(|e| Known { began: e.began.clone(), recovery: Metrics::of(&e.events).recovery });
-            section(n, s, evidence.as_ref(), data.as_ref().map_err(Clone::clone), open).write_into(&mut sections)?;
+            let past = report.past.as_ref().and_then(|past| past.scenario(s));
+            section(n, s, evidence.as_ref(), data.as_ref().map_err(Clone::clone), past, open)
+                .write_into(&mut sections)?;
             if let Ok(data) = &data {
                 write!(sections, "<script type=\"application/json\" id=\"d{n}\">")?;
                 data.write(&mut sections)?;

@@ -4,9 +4,11 @@ use askama::Template;
 
 use super::charts;
 use super::data::{Data, Evidence};
+use super::over_time::over_history;
 use super::overview::board;
 use super::untrusted::{excerpt, visible};
 use crate::report::model::{Cause, ExpectationReport, ScenarioReport, Status, time_words};
+use crate::report::past::PastScenario;
 
 /// Evidence lines in the page without its script; the console shows all.
 const LINES: usize = 60;
@@ -34,6 +36,7 @@ pub(super) struct Section {
     why_no_timeline: String,
     retries: Option<String>,
     progress: Option<String>,
+    past: Option<String>,
     file: String,
     source: Vec<SourceLine>,
     recording: Option<String>,
@@ -73,6 +76,7 @@ pub(super) fn section(
     s: &ScenarioReport,
     evidence: Option<&Evidence>,
     data: Result<&Data, String>,
+    past: Option<&PastScenario>,
     open: bool,
 ) -> Section {
     let rows = data.as_ref().ok();
@@ -123,6 +127,7 @@ pub(super) fn section(
         why_no_timeline: data.err().unwrap_or_default(),
         retries: evidence.and_then(|e| charts::retries(&e.intervals)),
         progress: evidence.and_then(|e| charts::progress(&e.events)),
+        past: past.and_then(|past| over_history(&past.runs)),
         file: visible(&s.file),
         source: evidence.map(|e| source(&e.source, &s.expectations)).unwrap_or_default(),
         recording: s.recording.as_deref().map(visible),

@@ -12,7 +12,8 @@ use serde_json::ser::Formatter;
 pub(super) const SHOWN: usize = 600;
 
 /// Text with control characters as their Unicode pictures, invisible and bidirectional ones as their code points.
-pub(super) fn visible(text: &str) -> String {
+#[must_use]
+pub fn visible(text: &str) -> String {
     if text.bytes().all(|b| matches!(b, b' '..=b'~' | b'\n' | b'\t')) {
         return text.to_owned();
     }
@@ -32,7 +33,8 @@ pub(super) fn visible(text: &str) -> String {
 }
 
 /// [`visible`], cut where it is longer than [`SHOWN`], with the number of characters left out.
-pub(super) fn excerpt(text: &str) -> String {
+#[must_use]
+pub fn excerpt(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         None => visible(text),
         Some((at, _)) => {

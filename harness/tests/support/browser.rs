@@ -23,8 +23,14 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Opens a page in a window of this size. Problems of the page are told from here on.
-    pub(crate) fn open(page: &Path, (width, height): (u32, u32)) -> Self {
+    /// Opens a file in a window of this size. Problems of the page are told from here on.
+    pub(crate) fn open(page: &Path, size: (u32, u32)) -> Self {
+        let url = url::Url::from_file_path(page).expect("an absolute path");
+        Self::open_url(url.as_str(), size)
+    }
+
+    /// Opens a page in a window of this size.
+    pub(crate) fn open_url(url: &str, (width, height): (u32, u32)) -> Self {
         let mut driver = Command::new(outside_tools::program("chromedriver"))
             .args(["--port=0", "--allowed-ips="])
             .stdout(Stdio::piped())
@@ -46,6 +52,12 @@ impl Browser {
                     "--no-sandbox",
                     "--disable-gpu",
                     "--disable-dev-shm-usage",
+                    // Nothing of its own goes out to the network.
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-quic",
+                    "--disable-sync",
+                    "--no-first-run",
                     "--force-device-scale-factor=1",
                     "--lang=en",
                     // A picture of the whole page has no scroll bars, and is to be laid out as what was measured.
@@ -66,9 +78,13 @@ impl Browser {
         // The viewport itself, whatever a window's frame takes: a narrow window is wider than it is told to be.
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         browser.devtools("Emulation.setDeviceMetricsOverride", &size);
-        let url = url::Url::from_file_path(page).expect("an absolute path");
-        browser.runtime.block_on(browser.client.goto(url.as_str())).expect("the page opens");
+        browser.go(url);
         browser
+    }
+
+    /// Leads to another page.
+    pub(crate) fn go(&self, url: &str) {
+        self.runtime.block_on(self.client.goto(url)).expect("the page opens");
     }
 
     /// Runs a function body in the page.
