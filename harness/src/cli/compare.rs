@@ -68,7 +68,7 @@ impl Baseline {
         let comparison = Comparison::of(&self.runs, &runs(now)?);
         if comparison.is_of_different_suites() {
             return Err(miette!(
-                help = "a baseline holds runs of the same scenarios on the same chip",
+                help = "a baseline holds runs of the same scenarios on the same chip, and of the same kind of time: real, or virtual",
                 "{} and {} have no scenario in common",
                 self.shown,
                 shown(now)

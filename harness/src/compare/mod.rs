@@ -112,7 +112,7 @@ pub struct Scenario {
     pub failed_before: (usize, usize),
     /// The same, now.
     pub failed_now: (usize, usize),
-    /// Whether all runs were made on warped time, where a repeat with the same seed is the same run.
+    /// Whether its runs were made on warped time, where a repeat with the same seed is the same run.
     pub warped: bool,
     /// Whether the scenario's text differs between the two sides: a change may then be the scenario's own.
     pub text_changed: bool,
@@ -172,11 +172,12 @@ impl Comparison {
         let mut duplicates = 0;
         let mut groups = |runs: &[Run]| {
             let mut seen = BTreeSet::new();
-            let mut groups: BTreeMap<(String, String), Vec<Run>> = BTreeMap::new();
+            let mut groups: BTreeMap<Key, Vec<Run>> = BTreeMap::new();
             for run in runs {
                 // The same recording again, in another folder or by another path, is no further evidence.
                 if seen.insert((&run.scenario, &run.chip, &run.origin)) {
-                    groups.entry((run.scenario.clone(), run.chip.clone())).or_default().push(run.clone());
+                    let key = (run.scenario.clone(), run.chip.clone(), run.origin.warped);
+                    groups.entry(key).or_default().push(run.clone());
                 } else {
                     duplicates += 1;
                 }
@@ -191,8 +192,20 @@ impl Comparison {
             .map(|key| scenario(key, before.get(key).unwrap_or(&none), now.get(key).unwrap_or(&none)))
             .collect();
         decide(scenarios.iter_mut().flat_map(|scenario| &mut scenario.figures));
-        scenarios.sort_by(|a, b| (a.change, &a.name, &a.chip).cmp(&(b.change, &b.name, &b.chip)));
+        scenarios.sort_by(|a, b| (a.change, &a.name, &a.chip, a.warped).cmp(&(b.change, &b.name, &b.chip, b.warped)));
         Self { error_rate: ERROR_RATE, duplicates, scenarios }
+    }
+
+    /// A scenario as it is named: with its chip, and its kind of time where the comparison has both.
+    #[must_use]
+    pub fn name(&self, scenario: &Scenario) -> String {
+        let other = |s: &&Scenario| s.name == scenario.name && s.chip == scenario.chip && s.warped != scenario.warped;
+        let time = match (self.scenarios.iter().find(other), scenario.warped) {
+            (None, _) => "",
+            (Some(_), true) => ", virtual time",
+            (Some(_), false) => ", real time",
+        };
+        format!("{} ({}{time})", scenario.name, scenario.chip)
     }
 
     /// Whether there is no scenario that both sides have.
@@ -230,7 +243,11 @@ impl Comparison {
     }
 }
 
-fn scenario((name, chip): &(String, String), before: &[Run], now: &[Run]) -> Scenario {
+/// What is compared with its like: scenario, chip, and whether time was warped. What a real board took says nothing of what a virtual
+/// one takes.
+type Key = (String, String, bool);
+
+fn scenario((name, chip, warped): &Key, before: &[Run], now: &[Run]) -> Scenario {
     let failed = |runs: &[Run]| {
         let judged = runs.iter().filter(|run| matches!(run.status, Status::Pass | Status::Fail)).count();
         (runs.iter().filter(|run| run.status == Status::Fail).count(), judged)
@@ -271,7 +288,7 @@ fn scenario((name, chip): &(String, String), before: &[Run], now: &[Run]) -> Sce
         change,
         failed_before,
         failed_now,
-        warped: before.iter().chain(&now).all(|run| run.origin.warped),
+        warped: *warped,
         text_changed: !before.is_empty() && !now.is_empty() && texts(&before) != texts(&now),
         figures,
         back_off: shape(&before)

@@ -223,6 +223,18 @@ fn recording_that_is_given_again_counts_once() {
 }
 
 #[test]
+fn runs_on_virtual_time_are_no_baseline_for_those_of_a_real_board() {
+    let real = |ms| run("s", Status::Pass, Recovery::After(ms));
+    let virtual_run = |ms| warped(1, run("s", Status::Pass, Recovery::After(ms)));
+    let apart = Comparison::of(&[virtual_run(10_000)], &[real(90_000)]);
+    assert!(apart.is_of_different_suites(), "{apart:?}");
+    let both = Comparison::of(&[virtual_run(10_000), real(90_000)], &[virtual_run(10_000), real(90_000)]);
+    let told: Vec<String> = both.scenarios.iter().map(|s| both.name(s)).collect();
+    assert_eq!(told, ["s (esp32c3, real time)", "s (esp32c3, virtual time)"]);
+    assert!(both.scenarios.iter().all(|s| s.change == Change::StillPassing && s.failed_now == (0, 1)));
+}
+
+#[test]
 fn flaky_scenario_that_fails_far_more_often_is_worse() {
     let of = |failing: usize| -> Vec<Run> {
         let status = |n| if n < failing { Status::Fail } else { Status::Pass };

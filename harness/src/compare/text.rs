@@ -15,7 +15,7 @@ pub fn render(comparison: &Comparison) -> String {
             continue;
         }
         let of = |(failed, all): (usize, usize)| format!("{failed}/{all}");
-        let name = format!("{} ({})", scenario.name, scenario.chip);
+        let name = comparison.name(scenario);
         let (before, now) = (of(scenario.failed_before), of(scenario.failed_now));
         let _ = writeln!(text, "{:<15} {name:<40} {before}, {now}", scenario.change.word());
         for line in lines(scenario) {

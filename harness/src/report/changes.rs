@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::model::ScenarioReport;
 use crate::compare::{self, Change, Comparison, FailOn};
 
 /// A comparison with a baseline.
@@ -27,6 +28,11 @@ pub struct Changed {
     pub name: String,
     /// Chip.
     pub chip: String,
+    /// Whether its runs were on virtual time: they are compared with such alone.
+    #[serde(default)]
+    pub warped: bool,
+    /// Name and chip as the comparison tells them apart.
+    pub shown: String,
     /// How its verdicts changed.
     pub change: Change,
     /// Its runs in the baseline.
@@ -76,6 +82,8 @@ impl Changes {
                 .map(|s| Changed {
                     name: s.name.clone(),
                     chip: s.chip.clone(),
+                    warped: s.warped,
+                    shown: comparison.name(s),
                     change: s.change,
                     before: s.failed_before.into(),
                     now: s.failed_now.into(),
@@ -88,8 +96,9 @@ impl Changes {
 
     /// What is known of a scenario that did not pass: since when, as far as the baseline tells.
     #[must_use]
-    pub fn since(&self, name: &str, chip: &str) -> Option<String> {
-        let changed = self.scenarios.iter().find(|s| s.name == name && s.chip == chip)?;
+    pub fn since(&self, s: &ScenarioReport) -> Option<String> {
+        let same = |c: &&Changed| (&c.name, &c.chip, c.warped) == (&s.name, &s.chip, s.warped);
+        let changed = self.scenarios.iter().find(same)?;
         let before = changed.before.words();
         match changed.change {
             Change::NewlyFailing | Change::NewlyFlaky => Some(format!("new since the baseline, where {before}")),

@@ -63,9 +63,9 @@ fn compared(text: &mut String, changes: &Changes) {
     }
     for s in changes.scenarios.iter().take(TOLD) {
         let lines: Vec<String> = s.lines.iter().take(TOLD).map(|line| inline(&cut(line))).collect();
-        let (name, chip) = (inline(&s.name), inline(&s.chip));
+        let name = inline(&s.shown);
         let (before, now) = (s.before.words(), s.now.words());
-        let _ = writeln!(text, "| {} | {name} ({chip}) | {before} | {now} | {} |", s.change.word(), lines.join("<br>"));
+        let _ = writeln!(text, "| {} | {name} | {before} | {now} | {} |", s.change.word(), lines.join("<br>"));
     }
     if changes.scenarios.len() > TOLD {
         let _ = writeln!(text, "\n{} more changes are in the report.", changes.scenarios.len() - TOLD);
@@ -210,6 +210,8 @@ mod tests {
         let changed = Changed {
             name: "wrong-port".to_owned(),
             chip: "esp32c3".to_owned(),
+            warped: true,
+            shown: "wrong-port (esp32c3)".to_owned(),
             change: Change::NewlyFailing,
             before: (0, 10).into(),
             now: (10, 10).into(),

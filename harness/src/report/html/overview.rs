@@ -6,6 +6,7 @@ use super::charts::{Recovered, recoveries};
 use super::untrusted::{excerpt, visible};
 use crate::compare::Change;
 use crate::metrics::Recovery;
+use crate::report::changes::Changed;
 use crate::report::junit::headline;
 use crate::report::model::{Changes, Report, ScenarioReport, Status, time_words};
 
@@ -123,14 +124,15 @@ pub(super) fn overview<'r>(report: &'r Report, known: &[Option<Known>]) -> Overv
 }
 
 fn compared(report: &Report, groups: &[Group<'_>], changes: &Changes) -> Compared {
-    let id = |name: &str, chip: &str| {
-        let group = groups.iter().find(|g| g.first.name == name && g.first.chip == chip)?;
+    let id = |s: &Changed| {
+        let same = |g: &&Group<'_>| (&g.first.name, &g.first.chip, g.first.warped) == (&s.name, &s.chip, s.warped);
+        let group = groups.iter().find(same)?;
         Some(format!("s{}", shown(report, group)))
     };
     let rows = changes.scenarios.iter().map(|s| ComparedRow {
-        id: id(&s.name, &s.chip),
+        id: id(s),
         change: s.change,
-        name: visible(&format!("{} ({})", s.name, s.chip)),
+        name: visible(&s.shown),
         before: s.before.words(),
         now: s.now.words(),
         lines: s.lines.iter().map(|line| excerpt(line)).collect(),
@@ -244,7 +246,7 @@ fn answer(report: &Report, group: &Group<'_>, known: &[Option<Known>]) -> Answer
 fn since(report: &Report, group: &Group<'_>, index: usize, known: &[Option<Known>]) -> String {
     let mut words = Vec::new();
     let first = group.first;
-    words.extend(report.changes.as_ref().and_then(|changes| changes.since(&first.name, &first.chip)));
+    words.extend(report.changes.as_ref().and_then(|changes| changes.since(first)));
     let past = report.past.as_ref().and_then(|past| past.scenario(first)?.words());
     words.extend(past.map(|words| format!("in the history {}", visible(&words))));
     if let Some(flaky) = flaky(report, group) {
@@ -323,7 +325,6 @@ pub(super) fn board(s: &ScenarioReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::changes::Changed;
 
     fn known(began: &str) -> Option<Known> {
         Some(Known { began: began.to_owned(), recovery: Recovery::NotNeeded })
@@ -377,6 +378,8 @@ mod tests {
         let changed = |name: &str, change, before| Changed {
             name: name.to_owned(),
             chip: "esp32c3".to_owned(),
+            warped: true,
+            shown: format!("{name} (esp32c3)"),
             change,
             before,
             now: (1, 1).into(),
