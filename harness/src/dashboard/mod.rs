@@ -9,19 +9,19 @@ mod runs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::Router;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use ota_server::api::names_an_address;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use crate::history::{Access, Filter, HistoryError, Place, Store, Trend, trends};
+use crate::history::{Access, Filter, HistoryError, Place, Stamp, Store, Trend, trends};
 use pages::{Shown, View};
 use runs::Runs;
 
@@ -45,6 +45,8 @@ struct Dashboard {
     history: Place,
     runs: Runs,
     room: Semaphore,
+    /// The trends of all, as they were when the history had this stamp: a long history takes a second to read.
+    known: Mutex<Option<(Stamp, Arc<Vec<Trend>>)>>,
 }
 
 /// Serves a dashboard until `shutdown` is there. Only whoever reaches the listener's address sees it.
@@ -64,8 +66,12 @@ pub async fn serve(
 }
 
 fn router(sources: Sources, address: SocketAddr) -> Router {
-    let dashboard =
-        Dashboard { history: sources.history, runs: Runs::below(sources.reports), room: Semaphore::new(AT_ONCE) };
+    let dashboard = Dashboard {
+        history: sources.history,
+        runs: Runs::below(sources.reports),
+        room: Semaphore::new(AT_ONCE),
+        known: Mutex::default(),
+    };
     let router = Router::new()
         .route("/", get(overview))
         .route("/scenario", get(scenario))
@@ -153,15 +159,16 @@ struct Asked {
 }
 
 async fn overview(State(dashboard): State<Arc<Dashboard>>, Query(asked): Query<Asked>) -> Result<Response, Refusal> {
-    let all = dashboard.trends(Filter::default()).await?;
+    let all = dashboard.all().await?;
     let shown = Shown { part: asked.q, bad: asked.bad.is_some() };
     let page =
         pages::overview(&all, &dashboard.history.to_string(), &shown).map_err(|e| Refusal::broken(e.to_string()))?;
     Ok(html(page))
 }
 
-async fn trends_json(State(dashboard): State<Arc<Dashboard>>) -> Result<Json<Vec<Trend>>, Refusal> {
-    Ok(Json(dashboard.trends(Filter::default()).await?))
+async fn trends_json(State(dashboard): State<Arc<Dashboard>>) -> Result<Response, Refusal> {
+    let text = serde_json::to_vec(&*dashboard.all().await?).map_err(|e| Refusal::broken(e.to_string()))?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
 /// Which scenario on which board.
@@ -219,6 +226,24 @@ async fn style() -> impl IntoResponse {
 }
 
 impl Dashboard {
+    /// The trends of all scenarios, read anew where runs were added.
+    async fn all(self: &Arc<Self>) -> Result<Arc<Vec<Trend>>, Refusal> {
+        let dashboard = Arc::clone(self);
+        let read = move || {
+            let mut store = Store::open(&dashboard.history, Access::Read)?;
+            let stamp = store.stamp()?;
+            let lock = || dashboard.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, known)) = lock().as_ref().filter(|(of, _)| *of == stamp) {
+                return Ok::<_, HistoryError>(Arc::clone(known));
+            }
+            let all = Arc::new(trends(&store.entries(&Filter::default())?));
+            *lock() = Some((stamp, Arc::clone(&all)));
+            Ok(all)
+        };
+        Ok(self.aside(read).await??)
+    }
+
+    /// The trends of what a filter lets through.
     async fn trends(&self, filter: Filter) -> Result<Vec<Trend>, Refusal> {
         let place = self.history.clone();
         let read = move || Ok::<_, HistoryError>(trends(&Store::open(&place, Access::Read)?.entries(&filter)?));

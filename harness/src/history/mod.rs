@@ -13,5 +13,5 @@ mod trend;
 pub use entry::{Entry, Identity};
 pub use error::HistoryError;
 pub use place::Place;
-pub use store::{Access, Filter, Store};
+pub use store::{Access, Filter, Stamp, Store};
 pub use trend::{FlakeRate, Run, Trend, trends};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyRow;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, SqlSafeStr, query};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, SqlSafeStr, query, query_as};
 use tokio::runtime::Runtime;
 
 use super::entry::Entry;
@@ -39,6 +39,13 @@ pub struct Filter {
     pub board: Option<String>,
     /// That began at this moment or later: milliseconds since 1970.
     pub since_ms: Option<u64>,
+}
+
+/// What a history had at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    runs: i64,
+    newest: Option<i64>,
 }
 
 /// An open history.
@@ -122,6 +129,18 @@ impl Store {
         rows.iter().map(of).collect()
     }
 
+    /// What changes when runs are added: rows are never changed, so that equal stamps mean equal entries.
+    ///
+    /// # Errors
+    ///
+    /// The database cannot be read.
+    pub fn stamp(&mut self) -> Result<Stamp, HistoryError> {
+        let (place, connection) = (&self.place, &mut self.connection);
+        let wanted = query_as::<_, (i64, Option<i64>)>(STAMP).fetch_one(connection);
+        let (runs, newest) = self.runtime.block_on(in_time("read", place, wanted))?;
+        Ok(Stamp { runs, newest })
+    }
+
     /// Where it is.
     #[must_use]
     pub fn place(&self) -> &Place {
@@ -163,7 +182,7 @@ async fn bring_up(connection: &mut AnyConnection, place: &Place, access: Access)
     let known = FORMS[FORMS.len() - 1].0;
     let newer = |found| HistoryError::Newer { place: place.to_string(), found, known };
     if access == Access::Read {
-        let found = in_time("read", place, sqlx::query_as::<_, (Option<i64>,)>(NEWEST).fetch_one(connection)).await?.0;
+        let found = in_time("read", place, query_as::<_, (Option<i64>,)>(NEWEST).fetch_one(connection)).await?.0;
         return match found {
             Some(found) if found > known => Err(newer(found)),
             Some(found) if found < known => Err(failed(
@@ -201,6 +220,9 @@ async fn bring_up(connection: &mut AnyConnection, place: &Place, access: Access)
         Err(_) => Err(failed("open", place, "another writer holds it", true)),
     }
 }
+
+/// How many rows there are, and when the newest began.
+const STAMP: &str = "SELECT COUNT(*), MAX(began_ms) FROM brickproof_attempt";
 
 /// The newest form that was applied.
 const NEWEST: &str = "SELECT MAX(version) FROM brickproof_migrations";
