@@ -3,22 +3,32 @@
 use std::time::Duration;
 
 use super::{DeviceTime, Event, EventKind};
+use crate::secrets::Secrets;
 
 /// The timeline of a run while it goes.
 pub struct Timeline<'s> {
     events: Vec<Event>,
     wall: Box<dyn Fn() -> u64 + 's>,
     sink: Box<dyn FnMut(&Event) + 's>,
+    secrets: Secrets,
 }
 
 impl<'s> Timeline<'s> {
     /// An empty timeline. `wall` gives the wall stamp (milliseconds since 1970), `sink` hears every event.
     pub fn new(wall: impl Fn() -> u64 + 's, sink: impl FnMut(&Event) + 's) -> Self {
-        Self { events: Vec::new(), wall: Box::new(wall), sink: Box::new(sink) }
+        Self { events: Vec::new(), wall: Box::new(wall), sink: Box::new(sink), secrets: Secrets::default() }
+    }
+
+    /// Knows what must not be shown: no event gets on the timeline with it.
+    #[must_use]
+    pub fn masking(mut self, secrets: Secrets) -> Self {
+        self.secrets = secrets;
+        self
     }
 
     /// Appends an event and returns its `seq`. Stamps of two sides may cross a little; the timeline never goes back.
-    pub fn record(&mut self, at: Duration, device: Option<DeviceTime>, kind: EventKind) -> u64 {
+    pub fn record(&mut self, at: Duration, device: Option<DeviceTime>, mut kind: EventKind) -> u64 {
+        kind.each_text(&mut |text| self.secrets.mask_in(text));
         let seq = self.events.len() as u64;
         let at_ns = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let at_ns = self.events.last().map_or(at_ns, |last| at_ns.max(last.at_ns));
