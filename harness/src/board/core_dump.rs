@@ -65,17 +65,20 @@ pub fn fetch(
 /// the CRC-32 or the SHA-256 of all before it (`CONFIG_ESP_COREDUMP_CHECKSUM_*`), and its tools refuse one whose checksum
 /// is wrong. Returns what `blot` does: how much it overwrote.
 pub fn without(dump: &mut [u8], blot: impl FnOnce(&mut [u8]) -> usize) -> usize {
-    let sha256 = |bytes: &[u8]| Sha256::digest(bytes).to_vec();
-    let crc32 = |bytes: &[u8]| CRC32.checksum(bytes).to_le_bytes().to_vec();
-    let checksums: [(usize, &dyn Fn(&[u8]) -> Vec<u8>); 2] = [(32, &sha256), (4, &crc32)];
-    let fitting = checksums.into_iter().find(|(size, checksum)| {
-        let content = dump.len().checked_sub(*size).map(|at| dump.split_at(at));
-        content.is_some_and(|(content, end)| checksum(content) == end)
-    });
-    let Some((size, checksum)) = fitting else { return blot(dump) };
+    const SHA256: usize = 32;
+    const CRC: usize = 4;
+    let checksum = |size: usize, bytes: &[u8]| match size {
+        SHA256 => Sha256::digest(bytes).to_vec(),
+        _ => CRC32.checksum(bytes).to_le_bytes().to_vec(),
+    };
+    let fits = |size: &usize| {
+        let content = dump.len().checked_sub(*size);
+        content.is_some_and(|content| checksum(*size, &dump[..content]) == dump[content..])
+    };
+    let Some(size) = [SHA256, CRC].into_iter().find(fits) else { return blot(dump) };
     let content = dump.len() - size;
     let count = blot(&mut dump[..content]);
-    let sum = checksum(&dump[..content]);
+    let sum = checksum(size, &dump[..content]);
     dump[content..].copy_from_slice(&sum);
     count
 }
