@@ -89,10 +89,14 @@ mod tests {
 
     use super::*;
 
+    /// Its rules take longer to compile than a thousand lines to read.
+    static DIALECT: std::sync::LazyLock<Arc<Dialect>> =
+        std::sync::LazyLock::new(|| Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect")));
+
     fn reader(secrets: &[&str]) -> ConsoleReader {
         let known = Secrets::default();
         secrets.iter().for_each(|secret| known.add_value(secret));
-        ConsoleReader::new(Arc::new(crate::dialect::embedded("xiaozhi").expect("dialect"))).masking(known)
+        ConsoleReader::new(Arc::clone(&DIALECT)).masking(known)
     }
 
     fn texts(lines: &[ReadLine]) -> Vec<&str> {

@@ -50,3 +50,37 @@ impl<'s> Timeline<'s> {
         self.events
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ota_server::event::ServerEvent;
+
+    use super::*;
+    use crate::timeline::{Action, RigEvent};
+
+    #[test]
+    fn no_event_gets_on_the_timeline_with_a_secret_in_it() {
+        let secrets = Secrets::default();
+        secrets.add_value("hunter2-long");
+        let heard = std::cell::RefCell::new(String::new());
+        let mut line =
+            Timeline::new(|| 0, |event| heard.borrow_mut().push_str(&format!("{event:?}\n"))).masking(secrets);
+        let text = || "of hunter2-long, at http://me:pw4711@h/?token=t4711".to_owned();
+        let kinds = [
+            EventKind::Action(Action::ConsoleInput { text: text() }),
+            EventKind::Action(Action::Provisioned { keys: vec![("wifi/ota_url".to_owned(), text())] }),
+            EventKind::Action(Action::FormSent { url: text(), fields: "ota-url".to_owned() }),
+            EventKind::Action(Action::FaultsSet { faults: vec![text()] }),
+            EventKind::Rig(RigEvent::Error { message: text() }),
+            EventKind::Rig(RigEvent::Note { message: text() }),
+            EventKind::Rig(RigEvent::Crash { line: 1, frames: vec![], stack: vec![], why_not: Some(text()) }),
+            EventKind::Server(ServerEvent::PlanChanged { faults: vec![text()] }),
+        ];
+        let count = kinds.len();
+        kinds.into_iter().for_each(|kind| drop(line.record(Duration::ZERO, None, kind)));
+        for told in [heard.borrow().clone(), format!("{:?}", line.events())] {
+            assert!(!told.contains("hunter2") && !told.contains("4711"), "{told}");
+            assert_eq!(told.matches("of ***, at http://me:***@h/?token=***").count(), count, "{told}");
+        }
+    }
+}
