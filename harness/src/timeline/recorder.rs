@@ -77,7 +77,9 @@ mod tests {
             EventKind::Server(ServerEvent::PlanChanged { faults: vec![text()] }),
         ];
         let count = kinds.len();
-        kinds.into_iter().for_each(|kind| drop(line.record(Duration::ZERO, None, kind)));
+        for kind in kinds {
+            line.record(Duration::ZERO, None, kind);
+        }
         for told in [heard.borrow().clone(), format!("{:?}", line.events())] {
             assert!(!told.contains("hunter2") && !told.contains("4711"), "{told}");
             assert_eq!(told.matches("of ***, at http://me:***@h/?token=***").count(), count, "{told}");
