@@ -32,6 +32,7 @@ pub mod rig;
 pub mod run;
 pub mod safekeeping;
 pub mod scenario;
+pub mod secrets;
 pub mod settings;
 pub mod sweep;
 pub mod symbols;

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(report) => {
             // Diagnostics go to stderr; nothing is left to do if that is gone too.
-            let _ = std::io::Write::write_all(&mut anstream::stderr(), format!("{report:?}\n").as_bytes());
+            let _ = std::io::Write::write_all(&mut anstream::stderr(), format!("{}\n", cli::told(&report)).as_bytes());
             ExitCode::from(2)
         }
     }

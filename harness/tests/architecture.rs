@@ -87,6 +87,18 @@ fn console_and_dialect_are_pure() {
 }
 
 #[test]
+fn secrets_are_known_without_files_sockets_clocks_and_boards() {
+    for module in ["secrets", "../../fixtures/ota-server/src/secrets"] {
+        must_not_know(module, CLOCKS);
+        must_not_know(module, IO);
+        must_not_know(
+            module,
+            &["std::env::", "crate::board", "crate::rig", "crate::engine", "crate::settings", "crate::server"],
+        );
+    }
+}
+
+#[test]
 fn nothing_but_main_ends_the_process() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for file in sources(&source).iter().filter(|f| !f.ends_with("main.rs")) {

@@ -42,9 +42,12 @@ pub struct Analysis {
 ///
 /// # Errors
 /// When the stream cannot be read.
-pub fn analyze(mut console: impl Read, dialect: Arc<Dialect>, server: Option<&Url>) -> io::Result<Analysis> {
-    let name = dialect.name().to_owned();
-    let mut reader = ConsoleReader::new(dialect);
+pub fn analyze(console: impl Read, dialect: Arc<Dialect>, server: Option<&Url>) -> io::Result<Analysis> {
+    read(console, ConsoleReader::new(dialect), server)
+}
+
+fn read(mut console: impl Read, mut reader: ConsoleReader, server: Option<&Url>) -> io::Result<Analysis> {
+    let name = reader.dialect().name().to_owned();
     let mut analyzer =
         Analyzer { line: 0, summariser: Summariser::default(), diagnoser: Diagnoser::new(server.cloned()) };
     let mut buffer = vec![0; CHUNK];
@@ -72,19 +75,19 @@ pub enum Format {
     Json,
 }
 
-/// Entry point of `brickproof analyze`: reads the console, writes the analysis; with the firmware's ELF file, where it crashed.
+/// Entry point of `brickproof analyze`: reads the console with a reader before its first line, writes the analysis; with the firmware's ELF file, where it crashed.
 ///
 /// # Errors
 /// When the console cannot be read or the output not be written.
 pub fn run(
     console: impl Read,
-    dialect: Arc<Dialect>,
+    reader: ConsoleReader,
     server: Option<&Url>,
     elf: Option<&Elf>,
     format: Format,
     out: &mut dyn Write,
 ) -> io::Result<Analysis> {
-    let mut analysis = analyze(console, dialect, server)?;
+    let mut analysis = read(console, reader, server)?;
     if let Some(elf) = elf {
         analysis.summary.crashes.iter_mut().for_each(|crash| crash.decode(elf));
     }

@@ -98,7 +98,7 @@ fn the_analysis_is_the_same_in_any_pieces_and_as_json() {
     let whole = of(&console, None);
     assert_eq!(analyze(OneByte(&console), xiaozhi(), None).expect("read"), whole);
     let mut out = Vec::new();
-    run(&console[..], xiaozhi(), None, None, Format::Json, &mut out).expect("written");
+    run(&console[..], ConsoleReader::new(xiaozhi()), None, None, Format::Json, &mut out).expect("written");
     assert_eq!(serde_json::from_slice::<Analysis>(&out).expect("JSON"), whole);
 }
 

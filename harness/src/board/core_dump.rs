@@ -3,6 +3,7 @@
 //! The partition is of type data, subtype 0x03, and begins with the length of the dump, that word included, little-endian;
 //! an erased one holds no dump. Source: ESP-IDF's "Core Dump" guide and components/espcoredump (`core_dump_header_t`).
 
+use crc::{CRC_32_ISO_HDLC, Crc};
 use esp_image::partition::{DATA, Partition, PartitionTable};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,9 @@ const COREDUMP: u8 = 0x03;
 const LOOK: u32 = 0x1000;
 /// A length below this is no dump's: the header alone is longer.
 const SHORTEST: u32 = 16;
+
+/// The CRC-32 of ESP-IDF's ROM (`esp_rom_crc32_le`), of zlib and of Ethernet.
+const CRC32: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// The beginning of a dump, as far as it takes to tell it from another one; `None` of an erased partition.
 pub type Fingerprint = Option<[u8; 32]>;
@@ -55,6 +59,28 @@ pub fn fetch(
         dump.truncate(usize::try_from(length).unwrap_or(usize::MAX));
         Some(dump)
     })
+}
+
+/// Takes out of a dump what `blot` overwrites in its place, and makes its checksum fit again: ESP-IDF closes a dump with
+/// the CRC-32 or the SHA-256 of all before it (`CONFIG_ESP_COREDUMP_CHECKSUM_*`), and its tools refuse one whose checksum
+/// is wrong. Returns what `blot` does: how much it overwrote.
+pub fn without(dump: &mut [u8], blot: impl FnOnce(&mut [u8]) -> usize) -> usize {
+    const SHA256: usize = 32;
+    const CRC: usize = 4;
+    let checksum = |size: usize, bytes: &[u8]| match size {
+        SHA256 => Sha256::digest(bytes).to_vec(),
+        _ => CRC32.checksum(bytes).to_le_bytes().to_vec(),
+    };
+    let fits = |size: &usize| {
+        let content = dump.len().checked_sub(*size);
+        content.is_some_and(|content| checksum(*size, &dump[..content]) == dump[content..])
+    };
+    let Some(size) = [SHA256, CRC].into_iter().find(fits) else { return blot(dump) };
+    let content = dump.len() - size;
+    let count = blot(&mut dump[..content]);
+    let sum = checksum(size, &dump[..content]);
+    dump[content..].copy_from_slice(&sum);
+    count
 }
 
 fn length(head: &[u8], room: u32) -> Option<u32> {
@@ -125,6 +151,27 @@ mod tests {
         assert_eq!(fetch(&mut crashed, &partition, before).expect("read"), None, "it was there before");
         let mut again = flash(&dump(5001, 8));
         assert_eq!(fetch(&mut again, &partition, before).expect("read"), Some(dump(5001, 8)));
+    }
+
+    #[test]
+    fn blotted_dump_has_the_checksum_that_its_tools_ask_for() {
+        let blot = |bytes: &mut [u8]| {
+            let at = bytes.windows(7).position(|w| w == b"hunter2");
+            at.map_or(0, |at| {
+                bytes[at..at + 7].fill(b'*');
+                1
+            })
+        };
+        let content = [b"head of a dump, then hunter2 in RAM".to_vec(), vec![0; 20]].concat();
+        let blotted = String::from_utf8_lossy(&content).replace("hunter2", "*******").into_bytes();
+        for checksum in [|b: &[u8]| CRC32.checksum(b).to_le_bytes().to_vec(), |b: &[u8]| Sha256::digest(b).to_vec()] {
+            let mut dump = [content.clone(), checksum(&content)].concat();
+            assert_eq!(without(&mut dump, blot), 1);
+            assert_eq!(dump, [blotted.clone(), checksum(&blotted)].concat());
+        }
+        let mut other = content.clone();
+        assert_eq!(without(&mut other, blot), 1);
+        assert_eq!(other, blotted, "no checksum that is known");
     }
 
     #[test]

@@ -11,8 +11,9 @@ use crate::mutant::{self, Mutant};
 use crate::problem::suggestion;
 use crate::report::model::ScenarioReport;
 use crate::run::{self, RunConfig, Selected};
+use crate::secrets::Secrets;
 
-pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
+pub(super) fn matrix(args: &MatrixArgs, secrets: &Secrets) -> Result<u8> {
     let firmware = firmware_file::load(None)?;
     let scenarios = selected(&args.select, &firmware)?;
     let mutants = mutants(&args.mutant)?;
@@ -31,6 +32,7 @@ pub(super) fn matrix(args: &MatrixArgs) -> Result<u8> {
             chip,
             jobs,
             mutant: mutant.cloned(),
+            secrets: secrets.clone(),
             ..RunConfig::on_virtual_boards(firmware.clone(), catalogue.clone(), folder)
         };
         Ok(run::run(&config, scenarios, |_| {}).map_err(|e| miette!("{e}"))?.scenarios)

@@ -15,6 +15,7 @@ mod nvs;
 mod progress;
 mod restore;
 mod run;
+mod secrets;
 mod sweep;
 mod tools;
 
@@ -22,6 +23,7 @@ use std::io::{IsTerminal, Write};
 
 use args::{Cli, Command, LogFormat, When};
 use miette::Result;
+pub use secrets::told;
 
 use crate::settings::{Settings, Sources};
 
@@ -39,10 +41,11 @@ pub fn run(cli: &Cli) -> Result<u8> {
         When::Never => anstream::ColorChoice::Never.write_global(),
     }
     let sources = Sources { project: cli.config.clone(), bench: cli.bench.clone() };
+    let secrets = secrets::read(&sources);
     match &cli.command {
-        Command::Run(args) => run::run(args, &sources),
-        Command::Matrix(args) => matrix::matrix(args),
-        Command::PowerSweep(args) => sweep::sweep(args),
+        Command::Run(args) => run::run(args, &sources, &secrets?),
+        Command::Matrix(args) => matrix::matrix(args, &secrets?),
+        Command::PowerSweep(args) => sweep::sweep(args, &secrets?),
         Command::List(args) => files::list(args),
         Command::Check(args) => files::check(args),
         Command::Judge(args) => judge::judge(args),
@@ -50,13 +53,13 @@ pub fn run(cli: &Cli) -> Result<u8> {
         Command::Compare(args) => compare::compare(args),
         Command::Dashboard(args) => dashboard::dashboard(args, &sources),
         Command::History(args) => history::history(args, &sources),
-        Command::Analyze(args) => tools::analyze(args),
+        Command::Analyze(args) => tools::analyze(args, &secrets?),
         Command::Restore(args) => restore::restore(args, &sources),
         Command::Boards(args) => boards::boards(args, &sources),
         Command::Init(args) => init::init(args),
         Command::Nvs(args) => nvs::nvs(args, &sources),
-        Command::Doctor(args) => tools::doctor(args),
-        Command::Serve(args) => tools::serve(args),
+        Command::Doctor(args) => tools::doctor(args, &secrets?),
+        Command::Serve(args) => tools::serve(args, &secrets?),
         Command::Virtual(args) => tools::virtual_board(args),
         Command::Image(command) => image::run(command),
         Command::Schema(args) => files::schema(args),
@@ -84,7 +87,7 @@ fn log(cli: &Cli) {
         When::Always => true,
         When::Never => false,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(secrets::Log::new);
     // A second initialisation can only come from a test in the same process.
     let _ = match cli.log_format {
         LogFormat::Text => builder.try_init(),

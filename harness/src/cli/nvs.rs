@@ -12,6 +12,7 @@ use super::run::one_board;
 use crate::board::flash::Region;
 use crate::board::nvs::open;
 use crate::run::{acquire, hold, with_nvs};
+use crate::secrets::{MASK, Secrets, is_secret_name};
 use crate::settings::Sources;
 
 /// What a command made of a partition: its words, and the bytes where they changed.
@@ -91,7 +92,7 @@ fn carry_out(command: &NvsCommand, old: &[u8]) -> Result<Done, String> {
     let mut partition = open(old).map_err(|e| e.to_string())?;
     let told = |text: String| Ok(Done { text, bytes: None });
     match command {
-        NvsCommand::List { values } => told(list(&mut partition, *values)?),
+        NvsCommand::List { values, secrets } => told(list(&mut partition, *values, *secrets)?),
         NvsCommand::Get { name } => {
             let (namespace, key) = split(name)?;
             let value = partition.get(namespace, key).map_err(|e| e.to_string())?;
@@ -126,11 +127,11 @@ fn split(name: &str) -> Result<(&str, &str), String> {
     name.split_once('/').ok_or_else(|| format!("{name:?} is no NAMESPACE/KEY, as in wifi/ota_url"))
 }
 
-fn list(partition: &mut NvsPartition, values: bool) -> Result<String, String> {
+fn list(partition: &mut NvsPartition, values: bool, secrets: bool) -> Result<String, String> {
     let entries = partition.entries().map_err(|e| e.to_string())?;
     let mut text = String::new();
     for entry in entries {
-        let value = if values { shown(&entry.value) } else { words(&entry.value) };
+        let value = if secrets { shown(&entry.value) } else { hidden(&entry.key, &entry.value, values) };
         let _ = writeln!(
             text,
             "{:<31} {:<9} {value}",
@@ -139,6 +140,17 @@ fn list(partition: &mut NvsPartition, values: bool) -> Result<String, String> {
         );
     }
     Ok(if text.is_empty() { "there are no keys\n".to_owned() } else { text })
+}
+
+/// The value without what must not be shown: of a key with a secret's name, or in a URL.
+fn hidden(key: &str, value: &Value, values: bool) -> String {
+    let is_long = matches!(value, Value::Str(_) | Value::Blob(_));
+    match (is_secret_name(key), values) {
+        // A length is no secret.
+        (_, false) if is_long => words(value),
+        (true, _) => MASK.to_owned(),
+        (false, _) => Secrets::default().mask(&shown(value)).into_owned(),
+    }
 }
 
 /// The value, texts and bytes by their length.

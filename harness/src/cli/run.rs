@@ -25,6 +25,7 @@ use crate::report::terminal;
 use crate::rig::Interrupt;
 use crate::run::{self, BoardChoice, RunConfig, configure};
 use crate::scenario::{self, values::Values};
+use crate::secrets::Secrets;
 use crate::settings::{Asked, BoardLayer, Sources};
 use crate::verdict::{Status, exit_code};
 
@@ -33,7 +34,7 @@ const REAL_TIME_LIMIT: Duration = Duration::from_secs(600);
 /// A board that another process holds is waited for so long, unless told otherwise.
 const WAIT: Duration = Duration::from_secs(600);
 
-pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
+pub(super) fn run(args: &RunArgs, sources: &Sources, secrets: &Secrets) -> Result<u8> {
     let settings = super::settings(sources)?;
     let defaults = &settings.merged.run;
     let firmware = firmware_file::load(args.firmware.as_deref().or(defaults.firmware.as_deref()))?;
@@ -72,6 +73,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources) -> Result<u8> {
         wait_board: (!is_virtual).then_some(wait_board),
         safekeeping: (!is_virtual && !args.no_restore).then(|| super::restore::store(&args.line)),
         snapshot: args.snapshot,
+        secrets: secrets.clone(),
         ..RunConfig::on_virtual_boards(firmware, catalogue, std::path::PathBuf::new())
     };
     // A baseline that cannot be read is told before anything is touched.

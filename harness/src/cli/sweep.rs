@@ -10,12 +10,13 @@ use crate::firmware_file;
 use crate::image::Catalogue;
 use crate::mutant;
 use crate::run::{self, RunConfig};
+use crate::secrets::Secrets;
 use crate::sweep::{self, Outcome};
 
 /// Cuts that are shown with what is wrong.
 const SHOWN: usize = 10;
 
-pub(super) fn sweep(args: &SweepArgs) -> Result<u8> {
+pub(super) fn sweep(args: &SweepArgs, secrets: &Secrets) -> Result<u8> {
     let folder = run::make_folder(&args.report)
         .map_err(|e| miette!("cannot write the report folder {}: {e}", args.report.display()))?;
     let mutant = match &args.mutant {
@@ -35,6 +36,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<u8> {
         seed: args.seed,
         snapshot: true,
         mutant,
+        secrets: secrets.clone(),
         ..RunConfig::on_virtual_boards(firmware_file::load(None)?, catalogue, folder)
     };
     let begun = std::time::Instant::now();

@@ -17,11 +17,13 @@ use virtual_esp32::standalone::{DEFAULT_FLASH_SIZE, Options, Standalone, interru
 use super::args::{AnalyzeArgs, DoctorArgs, ServeArgs, VirtualArgs};
 use super::{out, run::chip};
 use crate::analyze::{self, Format};
+use crate::console::ConsoleReader;
 use crate::doctor;
+use crate::secrets::Secrets;
 use crate::symbols::Elf;
 use crate::timeline::{Event, EventKind, describe};
 
-pub(super) fn analyze(args: &AnalyzeArgs) -> Result<u8> {
+pub(super) fn analyze(args: &AnalyzeArgs, secrets: &Secrets) -> Result<u8> {
     let dialect = crate::dialect::load(&args.dialect)?;
     let input: Box<dyn Read> = if args.file.as_os_str() == "-" {
         Box::new(std::io::stdin())
@@ -31,14 +33,16 @@ pub(super) fn analyze(args: &AnalyzeArgs) -> Result<u8> {
     let format = if args.json { Format::Json } else { Format::Text };
     let elf = args.elf.as_deref().map(Elf::open).transpose().map_err(|e| miette!("{e}"))?;
     let mut text = Vec::new();
-    analyze::run(input, Arc::new(dialect), args.server.as_ref(), elf.as_ref(), format, &mut text)
+    let reader = ConsoleReader::new(Arc::new(dialect)).masking(secrets.fork());
+    analyze::run(input, reader, args.server.as_ref(), elf.as_ref(), format, &mut text)
         .map_err(|e| miette!("cannot analyse {}: {e}", args.file.display()))?;
-    out(&String::from_utf8_lossy(&text))?;
+    // Sentences name the server, as the command line gives it.
+    out(&secrets.mask(&String::from_utf8_lossy(&text)))?;
     Ok(0)
 }
 
-pub(super) fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let report = doctor::examine(&doctor::Options::new(&args.url));
+pub(super) fn doctor(args: &DoctorArgs, secrets: &Secrets) -> Result<u8> {
+    let report = doctor::examine(&doctor::Options::new(&args.url)).masked(secrets);
     if args.json {
         out(&(serde_json::to_string_pretty(&report).unwrap_or_default() + "\n"))?;
     } else {
@@ -55,7 +59,7 @@ pub(super) fn block_on<F: Future>(future: F) -> Result<F::Output> {
     Ok(runtime.map_err(|e| miette!("cannot make a runtime: {e}"))?.block_on(future))
 }
 
-pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
+pub(super) fn serve(args: &ServeArgs, secrets: &Secrets) -> Result<u8> {
     let faults: Vec<FaultRule> =
         args.fault.iter().map(|text| text.parse().map_err(|e: String| miette!("{e}"))).collect::<Result<_>>()?;
     let offer = match &args.image {
@@ -91,6 +95,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<u8> {
         ota_path: args.ota_path.clone(),
         faults,
         seed: args.seed,
+        secrets: secrets.clone(),
     };
     if let Some(address) = api_address.map_err(|e| miette!("the fault API has no address: {e}"))? {
         out(&format!("the fault API listens on http://{address}\n"))?;

@@ -10,5 +10,5 @@ mod split;
 
 pub use clock::DeviceClock;
 pub use header::{Header, Stamp};
-pub use reader::{ConsoleReader, MASK, ReadLine};
+pub use reader::{ConsoleReader, ReadLine};
 pub use split::{LineSplitter, MAX_LINE, SplitLine};

@@ -1,8 +1,11 @@
 //! Bytes to lines.
 
+use std::borrow::Cow;
+
+use crate::secrets::{Line, LineMasker, Secrets};
 use crate::timeline::ConsoleLine;
 
-use super::header::{Header, Stamp, inner_starts, without_colours};
+use super::header::{self, Header, Stamp, inner_starts, without_colours};
 
 /// Bytes after which a line without an end is cut. ESP-IDF's own longest lines (backtraces, dumped JSON) stay well below.
 pub const MAX_LINE: usize = 16 * 1024;
@@ -28,6 +31,8 @@ pub struct LineSplitter {
     after_cr: bool,
     /// The line so far was given out early: its mere end is no further line.
     flushed: bool,
+    /// What must not be shown is taken out before anything reads a line: only here is it known where one was cut.
+    masker: LineMasker,
 }
 
 impl LineSplitter {
@@ -35,6 +40,13 @@ impl LineSplitter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Masks these wherever a line shows them.
+    #[must_use]
+    pub fn masking(mut self, secrets: Secrets) -> Self {
+        self.masker = LineMasker::new(secrets);
+        self
     }
 
     /// Takes bytes, returns the lines that they complete.
@@ -75,12 +87,6 @@ impl LineSplitter {
         lines
     }
 
-    /// The text of the line that has not ended yet, if there is any.
-    #[must_use]
-    pub fn partial(&self) -> Option<String> {
-        (!self.buffer.is_empty()).then(|| decode(&self.buffer).0)
-    }
-
     /// True when a line has begun and not ended yet.
     #[must_use]
     pub fn has_partial(&self) -> bool {
@@ -101,20 +107,27 @@ impl LineSplitter {
     fn take(&mut self, cut: bool, lines: &mut Vec<SplitLine>) {
         let flushed = std::mem::take(&mut self.flushed);
         if flushed && self.buffer.is_empty() {
+            self.masker.ended();
             return;
         }
         let mut begin = 0;
         for start in inner_starts(&self.buffer) {
-            lines.push(split_line(&self.buffer[begin..start], true));
+            lines.push(split_line(&mut self.masker, &self.buffer[begin..start], begin > 0, true));
             begin = start;
         }
-        lines.push(split_line(&self.buffer[begin..], cut));
+        lines.push(split_line(&mut self.masker, &self.buffer[begin..], begin > 0, cut));
         self.buffer.clear();
     }
 }
 
-fn split_line(raw: &[u8], cut: bool) -> SplitLine {
-    let (text, whole) = decode(raw);
+fn split_line(masker: &mut LineMasker, raw: &[u8], begins: bool, cut: bool) -> SplitLine {
+    // A colour in the middle of a secret does not hide it.
+    let plain = without_colours(raw);
+    let begins = begins || is_banner(&plain);
+    let masked = masker.mask(Line { bytes: &plain, header: header::length(&plain), begins, cut });
+    // Where something was masked, the raw bytes are told without it too.
+    let raw = if let Cow::Owned(masked) = &masked { masked.as_slice() } else { raw };
+    let (text, whole) = decode(&masked);
     let header = Header::parse(&text);
     let stamp = header.as_ref().map(|header| header.stamp);
     let (level, tag, message) = match header {
@@ -124,11 +137,16 @@ fn split_line(raw: &[u8], cut: bool) -> SplitLine {
     SplitLine { line: ConsoleLine { text, raw: (!whole).then(|| hex::encode(raw)), cut, level, tag, message }, stamp }
 }
 
-/// The text of raw bytes, and whether it tells all of them but colours.
-fn decode(raw: &[u8]) -> (String, bool) {
-    let plain = without_colours(raw);
-    let mut whole = std::str::from_utf8(&plain).is_ok();
-    let text = String::from_utf8_lossy(&plain)
+/// True for a line of the ROM's after a reset.
+fn is_banner(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    [&b"ESP-ROM:"[..], b"ets ", b"rst:0x"].iter().any(|begin| line.starts_with(begin))
+}
+
+/// The text of bytes without colours, and whether it tells all of them.
+fn decode(plain: &[u8]) -> (String, bool) {
+    let mut whole = std::str::from_utf8(plain).is_ok();
+    let text = String::from_utf8_lossy(plain)
         .chars()
         .map(|c| {
             if c.is_control() && c != '\t' {
@@ -202,10 +220,10 @@ mod tests {
     fn a_flushed_line_is_cut_and_its_end_makes_no_empty_line() {
         let mut splitter = LineSplitter::new();
         assert!(splitter.feed(b"wait uart0").is_empty());
-        assert_eq!(splitter.partial().as_deref(), Some("wait uart0"));
+        assert!(splitter.has_partial());
         let lines = splitter.flush();
         assert!(lines[0].line.cut);
-        assert_eq!(splitter.partial(), None);
+        assert!(!splitter.has_partial());
         assert!(splitter.feed(b"\r\n").is_empty());
         assert_eq!(splitter.feed(b"next\r\n")[0].line.text, "next");
     }

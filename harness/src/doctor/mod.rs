@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secrets::Secrets;
+
 pub use lint::lint;
 
 /// What to examine, and how.
@@ -54,6 +56,16 @@ pub struct Report {
     /// The URL that does answer as an OTA server, where another than the given one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<String>,
+}
+
+impl Report {
+    /// Without what must not be shown: the URL may hold a password or a token.
+    #[must_use]
+    pub fn masked(mut self, secrets: &Secrets) -> Self {
+        let findings = self.findings.iter_mut().flat_map(|f| std::iter::once(&mut f.message).chain(&mut f.remedy));
+        findings.chain([&mut self.url]).chain(&mut self.suggestion).for_each(|text| secrets.mask_in(text));
+        self
+    }
 }
 
 /// How an examination ends.

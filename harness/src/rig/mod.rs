@@ -25,10 +25,10 @@ use crate::board::board::{Board, Heard, flash_session};
 use crate::board::core_dump::{self, Fingerprint};
 use crate::board::flash::{FlashAccess, Region};
 use crate::board::nvs::{self, NvsItem, NvsValue};
-use crate::console::MASK;
 use crate::engine::{Incoming, Order, Rig, RigError, Talk};
 use crate::firmware_file::{FirmwareFile, Provision};
 use crate::scenario::model::{CutWhen, Scenario, StepAction, Template};
+use crate::secrets::{MASK, Secrets, environment, is_secret_name};
 use crate::symbols::{self, Crash, Elf};
 use crate::timeline::{Action, Halted, RigEvent};
 use talk::Told;
@@ -62,6 +62,10 @@ pub struct BoardRig<'r> {
     pub scenario: &'r Scenario,
     /// The firmware file: NVS keys.
     pub firmware: &'r FirmwareFile,
+    /// What the scenario takes from the environment.
+    pub environment: BTreeMap<String, String>,
+    /// What must not be shown.
+    pub secrets: Secrets,
     /// Values that must not be shown: Wi-Fi credentials of a real board.
     pub credentials: Vec<NvsItem>,
     /// Ends the run early.
@@ -96,8 +100,8 @@ impl BoardRig<'_> {
                 Ok(NvsItem {
                     namespace: key.namespace.clone(),
                     key: key.key.clone(),
-                    value: NvsValue::Text(value.0.clone()),
-                    secret: false,
+                    value: NvsValue::Text(environment::filled(&value.0, &self.environment)),
+                    secret: is_secret(name, value),
                 })
             })
             .collect()
@@ -145,6 +149,11 @@ impl BoardRig<'_> {
         .await?;
         Ok(Action::Provisioned { keys })
     }
+}
+
+/// Whether a provisioned value is a secret as a whole.
+fn is_secret(name: &str, value: &Template) -> bool {
+    is_secret_name(name) || environment::is_only_variables(&value.0)
 }
 
 /// A random number of a seed and a draw: the same for the same two.
@@ -329,8 +338,11 @@ impl Rig for BoardRig<'_> {
     }
 
     fn talk(&self, keys: &BTreeMap<String, Template>, first: bool) -> Result<Option<Talk>, RigError> {
-        let plain = |value: &Template| Told { value: value.0.clone(), secret: false };
-        let mut told: BTreeMap<String, Told> = keys.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
+        let filled = |(name, value): (&String, &Template)| {
+            let secret = is_secret(name, value);
+            (name.clone(), Told { value: environment::filled(&value.0, &self.environment), secret })
+        };
+        let mut told: BTreeMap<String, Told> = keys.iter().map(filled).collect();
         if first {
             for (name, item) in ["wifi-ssid", "wifi-password"].into_iter().zip(&self.credentials) {
                 if let NvsValue::Text(value) = &item.value {
@@ -377,13 +389,15 @@ impl Rig for BoardRig<'_> {
     async fn after_crash(&mut self) -> Result<Option<String>, RigError> {
         let Some((partition, before)) = self.core_dump else { return Ok(None) };
         let fetched = flash_session(&mut *self.board, move |flash| core_dump::fetch(flash, &partition, before)).await?;
-        let Some(dump) = fetched else { return Ok(None) };
+        let Some(mut dump) = fetched else { return Ok(None) };
+        let masked = core_dump::without(&mut dump, |bytes| self.secrets.blot(bytes));
         let path = self.evidence.with_extension("coredump.bin");
         std::fs::write(&path, &dump)
             .map_err(|e| RigError(format!("cannot keep the core dump as {}: {e}", path.display())))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         Ok(Some(format!(
-            "the device's core dump is kept beside the recording: {name} ({} bytes); `esp-coredump info_corefile \
+            "the device's core dump is kept beside the recording: {name} ({} bytes, {masked} secrets that are known by value \
+             blotted out; it holds what else the device had in RAM, so keep it as you would the device); `esp-coredump info_corefile \
              --core-format raw --core {name} firmware.elf` reads it",
             dump.len()
         )))

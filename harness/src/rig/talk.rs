@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use regex::Regex;
 
-use crate::console::MASK;
 use crate::engine::{Order, RigError, Talk};
 use crate::firmware_file::{Encoding, FirmwareFile, Provision, Signs, command};
 use crate::scenario::model::Pattern;
+use crate::secrets::MASK;
 
 /// How long a configuration page may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -36,6 +36,7 @@ use crate::mutant::Mutant;
 use crate::report::model::{self, Report, ScenarioReport};
 use crate::rig::{Interrupt, RunImages};
 use crate::safekeeping::Store;
+use crate::secrets::Secrets;
 
 /// The network that the virtual board believes itself in: the addresses of the case that the project began with.
 pub const VIRTUAL_HOST: Ipv4Addr = Ipv4Addr::new(192, 168, 88, 200);
@@ -119,6 +120,10 @@ pub struct RunConfig {
     pub snapshot: bool,
     /// The mutant that is tried in place of the sound firmware.
     pub mutant: Option<Mutant>,
+    /// What must not be shown. Each run adds to its own copy.
+    pub secrets: Secrets,
+    /// Reads the environment, where a scenario takes a value from there.
+    pub variable: fn(&str) -> Option<String>,
     /// Puts something between a virtual board's port and the harness, which opens the path returned: a line that delays
     /// its bytes, as a test does.
     pub line_through: Option<fn(&Path) -> PathBuf>,
@@ -151,6 +156,8 @@ impl RunConfig {
             interrupt: Interrupt::never(),
             snapshot: false,
             mutant: None,
+            secrets: Secrets::default(),
+            variable: |name| std::env::var(name).ok(),
             line_through: None,
         }
     }
@@ -268,7 +275,8 @@ pub fn run_on_any(
             tell(progress);
         }
     });
-    let (scenarios, problems) = queue.into_results();
+    let (scenarios, mut problems) = queue.into_results();
+    problems.iter_mut().for_each(|problem| first.secrets.mask_in(problem));
     Ok(Report {
         format: model::FORMAT,
         made_by: made_by(),

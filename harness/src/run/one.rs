@@ -1,6 +1,7 @@
 //! One scenario on one board: set up, run, judged, recorded.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::mpsc::Sender;
@@ -41,6 +42,7 @@ use crate::scenario::{
     model::{Scenario, StepAction},
     values::{SERVER_NAME, TLS_PORT, Values},
 };
+use crate::secrets::{Secrets, environment, kept_out};
 use crate::timeline::{Action, Event, EventKind, Timeline, describe};
 use crate::verdict::Verdict;
 
@@ -68,10 +70,13 @@ pub(super) fn run(
     let Shared { config, attached, dialect } = shared;
     let begun = Instant::now();
     let board = config.board_name();
+    let secrets = config.secrets.fork();
+    config.credentials.iter().filter_map(NvsItem::secret).for_each(|secret| secrets.add_value(secret));
+    let rig_error = |why: String| Verdict::rig_error(secrets.mask(&why).into_owned());
     let (values, authority) = match values(config, selected) {
         Ok(values) => values,
         Err(why) => {
-            return scenario_report(&nothing_ran(config, selected, &board, attempt), &[], &Verdict::rig_error(why));
+            return scenario_report(&nothing_ran(config, selected, &board, attempt), &[], &rig_error(why));
         }
     };
     let parsed = scenario::parse(&selected.name, &selected.path, &selected.text, &values);
@@ -81,7 +86,7 @@ pub(super) fn run(
         Ok(scenario) => scenario,
         Err(errors) => {
             let reason = format!("{errors}: run `brickproof check {}`", selected.path);
-            return scenario_report(&ran, &[], &Verdict::rig_error(reason));
+            return scenario_report(&ran, &[], &rig_error(reason));
         }
     };
     ran.scenario = Some(&scenario);
@@ -91,22 +96,27 @@ pub(super) fn run(
     match attached {
         Attached::Ready(_) => {}
         Attached::Unfit(why) => return scenario_report(&ran, &[], &Verdict::skipped(why.clone())),
-        Attached::Broken(why) => return scenario_report(&ran, &[], &Verdict::rig_error(why.clone())),
+        Attached::Broken(why) => return scenario_report(&ran, &[], &rig_error(why.clone())),
     }
     if let Some(signal) = config.interrupt.reason() {
         let reason = format!("{signal} ended the run before this scenario began");
-        return scenario_report(&ran, &[], &Verdict::rig_error(reason));
+        return scenario_report(&ran, &[], &rig_error(reason));
     }
-    let executed = match dialect {
-        Ok(dialect) => {
-            let job = Job { config, selected, scenario: &scenario, values: &values, authority, attempt };
+    let taken = environment::of_scenario(&scenario, &secrets, config.variable);
+    let taken = taken.and_then(|taken| kept_out::check(&scenario, &values.0, &secrets).map(|()| taken));
+    let executed = match (dialect, taken) {
+        (Ok(dialect), Ok(environment)) => {
+            let secrets = secrets.clone();
+            let scenario = &scenario;
+            let job = Job { config, selected, scenario, values: &values, authority, attempt, environment, secrets };
             execute(&job, dialect, progress)
         }
-        Err(why) => Err(why.clone()),
+        (Err(why), _) => Err(why.clone()),
+        (_, Err(why)) => Err(why),
     };
     let (events, verdict, file) = match executed {
         Ok((events, verdict, file)) => (events, verdict, Some(file)),
-        Err(reason) => (vec![], Verdict::rig_error(reason), None),
+        Err(reason) => (vec![], rig_error(reason), None),
     };
     ran.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     ran.recording = file;
@@ -274,6 +284,10 @@ struct Job<'a> {
     values: &'a Values,
     authority: Option<Arc<Authority>>,
     attempt: u32,
+    /// What the scenario takes from the environment.
+    environment: BTreeMap<String, String>,
+    /// What must not be shown of this run.
+    secrets: Secrets,
 }
 
 impl Job<'_> {
@@ -305,7 +319,7 @@ fn execute(job: &Job<'_>, dialect: &Arc<Dialect>, progress: &Sender<Progress>) -
         case: selected.case().map(str::to_owned),
         scenario: selected.text.clone(),
         values: values.0.clone(),
-        board: config.board_name(),
+        board: job.secrets.mask(&config.board_name()).into_owned(),
         chip: config.chip.to_string(),
         facts: facts.clone(),
         attempt,
@@ -327,8 +341,7 @@ fn execute(job: &Job<'_>, dialect: &Arc<Dialect>, progress: &Sender<Progress>) -
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name(scenario.name.clone());
         let work = || {
-            let secrets = config.credentials.iter().filter_map(NvsItem::secret).map(str::to_owned).collect();
-            let reader = ConsoleReader::new(Arc::clone(dialect)).masking(secrets);
+            let reader = ConsoleReader::new(Arc::clone(dialect)).masking(job.secrets.clone());
             let result = timeline(job, &facts, reader, writer, progress, &guard);
             // The other end may have given up on this run.
             let _ = done.send(result);
@@ -386,7 +399,7 @@ fn timeline(
             let _ = progress.send(now);
         }
     };
-    let mut line = Timeline::new(wall_ms, sink);
+    let mut line = Timeline::new(wall_ms, sink).masking(job.secrets.clone());
     let ran = virtual_time::run(mode, &in_flight, async {
         let clock = RunClock::start(mode);
         tokio::select! {
@@ -455,6 +468,7 @@ async fn on_board(
         in_flight: in_flight.clone(),
         clock: clock.clone(),
         seed: config.seed,
+        secrets: job.secrets.clone(),
         events,
     })
     .map_err(|e| e.to_string())?;
@@ -472,6 +486,8 @@ async fn on_board(
         images: config.images(),
         scenario,
         firmware: &config.firmware,
+        environment: job.environment.clone(),
+        secrets: job.secrets.clone(),
         credentials: config.credentials.clone(),
         interrupt: config.interrupt.clone(),
         seed: config.seed,

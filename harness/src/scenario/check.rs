@@ -55,11 +55,21 @@ impl Checker<'_, '_> {
     }
 
     fn templates(&mut self, raw: BTreeMap<String, Spanned<String>>) -> BTreeMap<String, Template> {
-        raw.into_iter().map(|(key, text)| (key, Template(self.fill(text.span(), text.get_ref())))).collect()
+        let values = self.values;
+        let mut fill = |text: Spanned<String>| {
+            let filled = values.fill_but_environment(text.get_ref());
+            Template(self.told(text.span(), filled))
+        };
+        raw.into_iter().map(|(key, text)| (key, fill(text))).collect()
     }
 
     fn fill(&mut self, span: Range<usize>, text: &str) -> String {
-        self.values.fill(text).unwrap_or_else(|(message, help)| {
+        let filled = self.values.fill(text);
+        self.told(span, filled)
+    }
+
+    fn told(&mut self, span: Range<usize>, filled: Result<String, (String, Option<String>)>) -> String {
+        filled.unwrap_or_else(|(message, help)| {
             self.problems.add(span, message, help);
             String::new()
         })

@@ -7,6 +7,7 @@ use ota_server::units::HumanDuration;
 
 use super::model::DelayLaw;
 use crate::problem::suggestion;
+use crate::secrets::environment::is_variable;
 
 /// Port of the OTA server's TLS listener, as the device sees it.
 pub const TLS_PORT: u16 = 8443;
@@ -41,6 +42,28 @@ impl Values {
         self
     }
 
+    /// Fills a text in, and leaves `{env.NAME}` as it is: the run fills that in where the text is written to the board, so
+    /// that nothing else ever holds it.
+    ///
+    /// # Errors
+    ///
+    /// As [`fill`](Self::fill), or `NAME` is no name of an environment variable.
+    pub fn fill_but_environment(&self, text: &str) -> Result<String, (String, Option<String>)> {
+        let mut filled = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("{env.") {
+            let (name, after) =
+                after.split_once('}').ok_or_else(|| (format!("`{{` in {text:?} is never closed"), None))?;
+            if !is_variable(name) {
+                return Err((format!("{name:?} is no name of an environment variable"), None));
+            }
+            filled.push_str(&self.fill(before)?);
+            filled.push_str(&format!("{{env.{name}}}"));
+            rest = after;
+        }
+        Ok(filled + &self.fill(rest)?)
+    }
+
     /// Fills a text in.
     ///
     /// # Errors
@@ -52,6 +75,14 @@ impl Values {
         while let Some(open) = rest.find('{') {
             let close = rest[open..].find('}').ok_or_else(|| (format!("`{{` in {text:?} is never closed"), None))?;
             let name = &rest[open + 1..open + close];
+            if let Some(variable) = name.strip_prefix("env.") {
+                return Err((
+                    format!(
+                        "{variable:?} is taken from the environment where something is provisioned, and nowhere else"
+                    ),
+                    Some("what is recorded and judged must not depend on a secret (docs/secrets.md)".to_owned()),
+                ));
+            }
             let value = self.0.get(name).ok_or_else(|| {
                 let known: Vec<&str> = self.0.keys().map(String::as_str).collect();
                 (format!("there is no value {name:?}"), suggestion(name, &known))

@@ -47,7 +47,10 @@ pub fn start_file(attached: &[AttachedPort]) -> String {
          # wifi = { ssid-env = \"ATTIC_SSID\", password-env = \"ATTIC_PASSWORD\" }   never the credentials themselves\n\
          # [boards.desk.commands]      shell commands; the port is in BRICKPROOF_PORT\n\
          # power-off = \"uhubctl -l 1-1 -p 2 -a off\"\n\
-         # power-on = \"uhubctl -l 1-1 -p 2 -a on\"\n",
+         # power-on = \"uhubctl -l 1-1 -p 2 -a on\"\n\
+         \n# Passwords and tokens are masked in all that is written; what else must not be shown (docs/secrets.md):\n\
+         # [secrets]\n# env = [\"OTA_TOKEN\"]         values of these environment variables\n\
+         # patterns = ['serial (\\d+)']   what these regular expressions match, or their groups\n",
     );
     text
 }

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+use super::secrets::SecretsLayer;
 use crate::board::commands::Commands;
 use crate::board::identity::PortId;
 use crate::board::probe::ProbeLayer;
@@ -30,6 +31,9 @@ pub struct Layer {
     /// The boards, by name.
     #[serde(default)]
     pub boards: BTreeMap<String, BoardLayer>,
+    /// What must not be shown.
+    #[serde(default)]
+    pub secrets: SecretsLayer,
 }
 
 /// Settings of a run. Paths are relative to the file that holds them.
@@ -214,6 +218,7 @@ impl Layer {
                 }
             }
         }
+        layer.secrets.check(&mut problems);
         problems.finish(Some(layer))
     }
 
@@ -225,7 +230,7 @@ impl Layer {
             let below = boards.remove(&name).unwrap_or_default();
             boards.insert(name, board.over(below));
         }
-        Self { run: self.run.over(lower.run), boards }
+        Self { run: self.run.over(lower.run), boards, secrets: self.secrets.with(lower.secrets) }
     }
 
     /// Paths made relative to the folder of the file that holds them.

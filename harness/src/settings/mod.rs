@@ -5,6 +5,7 @@ mod choose;
 pub mod init;
 mod layer;
 mod load;
+mod secrets;
 
 #[cfg(test)]
 mod tests;
@@ -12,3 +13,4 @@ mod tests;
 pub use choose::{Asked, ChooseError, Chosen, clashes};
 pub use layer::{Backend, BoardLayer, Layer, RunLayer, WifiVariables, schema};
 pub use load::{BENCH_FILE, DEFAULTS, LoadError, PROJECT_FILE, Settings, Sources};
+pub use secrets::SecretsLayer;

@@ -240,3 +240,26 @@ fn probe_is_part_of_its_board_and_what_it_cannot_be_is_told() {
         assert!(error.contains(why), "{board}: {error}");
     }
 }
+
+#[test]
+fn secrets_of_both_files_count_together_and_unset_variables_are_fine() {
+    let project = "[secrets]\nenv = [\"A\", \"UNSET\"]\npatterns = ['serial (\\d+)']\n[boards.desk]\nwifi = { ssid-env = \"S\", password-env = \"P\" }\n";
+    let settings = settings(project, "[secrets]\nenv = [\"B\"]\npatterns = ['dev-[0-9]+']\n");
+    let value = |name: &str| ["A", "B", "P"].contains(&name).then(|| format!("value-of-{name}"));
+    let secrets = settings.merged.secrets(value).expect("long enough");
+    assert_eq!(secrets.mask("value-of-A value-of-B value-of-P serial 12 dev-34"), "*** *** *** serial *** ***");
+    let why = settings.merged.secrets(|_| Some("abc".to_owned())).expect_err("too short");
+    assert!(why.contains('A') && why.contains("3 bytes") && !why.contains("abc"), "{why}");
+}
+
+#[test]
+fn pattern_that_is_none_is_told_at_its_place() {
+    let wrong = |text: &str| {
+        let errors = Layer::parse("f.toml", text).expect_err("wrong");
+        errors.problems.iter().map(|p| format!("{}:{} {}", p.line, p.column, p.message)).collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(wrong("[secrets]\npatterns = ['ok', '(']\n"), "2:19 no regular expression: unclosed group");
+    assert!(wrong("[secrets]\npatterns = ['x*']\n").contains("matches the empty text"));
+    assert!(wrong("[secrets]\nenv = ['A=b']\n").starts_with("2:8 \"A=b\" is no name"));
+    assert!(wrong("[secrets]\nvalues = ['b']\n").contains("unknown field `values`"));
+}

@@ -8,6 +8,7 @@ mod event;
 mod frame;
 mod halted;
 mod recorder;
+mod texts;
 
 pub use describe::{Side, describe, time_words};
 pub use device_event::{DeviceEvent, RefusedBecause};

@@ -1,4 +1,5 @@
 //! The real binary, run as a user runs it.
+#![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::process::{Command, Output};
 

@@ -332,9 +332,12 @@ pub struct NvsArgs {
 pub enum NvsCommand {
     /// Lists all keys. Texts and bytes are shown by their length: they may be credentials.
     List {
-        /// Shows texts and bytes too.
+        /// Shows texts and bytes too, but not those of passwords, tokens and keys.
         #[arg(long)]
         values: bool,
+        /// Shows everything, passwords too.
+        #[arg(long)]
+        secrets: bool,
     },
     /// Prints a value.
     Get {
