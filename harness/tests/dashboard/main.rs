@@ -2,7 +2,6 @@
 //!
 //! Pictures of its pages are kept under `target/report-page`, beside those of the report.
 
-#[allow(dead_code, reason = "it serves several test binaries, each of which uses a part")]
 #[path = "../support/binary.rs"]
 mod binary;
 #[allow(dead_code, reason = "it serves several test binaries, each of which uses a part")]
