@@ -8,7 +8,7 @@ use super::args::{JudgeArgs, ReportArgs};
 use super::compare::Baseline;
 use super::{out, run::page_of};
 use crate::compare;
-use crate::recording::Recording;
+use crate::recording::{Form, Recording};
 use crate::report::{html, junit, model, model::Report, terminal};
 use crate::run::{evidence, made_by, report_recording, rfc3339};
 use crate::verdict::exit_code;
@@ -44,7 +44,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     }
     files.sort();
     if files.is_empty() {
-        return Err(miette!("there is no recording (*.jsonl) below {}", args.folders[0].display()));
+        return Err(miette!("there is no recording (*.jsonl, *.jsonl.zst) below {}", args.folders[0].display()));
     }
     let output = args.output.clone().unwrap_or_else(|| args.folders[0].clone());
     let mut scenarios = Vec::new();
@@ -84,11 +84,16 @@ pub(super) fn find(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<(
         let path = entry?.path();
         if path.is_dir() {
             find(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "jsonl") {
+        } else if Form::of_name(&path).is_some_and(|form| form == Form::Plain || !has_plain(&path)) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether the same recording stands there as text: whoever packs one with zstd has both, and it is one run.
+fn has_plain(compressed: &Path) -> bool {
+    compressed.with_extension("").is_file()
 }
 
 /// Writes the page. `run` and `report` both make it from the recordings, so that it is the same page.
