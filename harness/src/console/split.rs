@@ -1,5 +1,7 @@
 //! Bytes to lines.
 
+use memchr::memchr2;
+
 use crate::timeline::ConsoleLine;
 
 use super::header::{Header, Stamp, inner_starts, without_colours};
@@ -38,8 +40,14 @@ impl LineSplitter {
     }
 
     /// Takes bytes, returns the lines that they complete.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Vec<SplitLine> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<SplitLine> {
         let mut lines = Vec::new();
+        self.feed_each(bytes, &mut |line| lines.push(line));
+        lines
+    }
+
+    /// Takes bytes, gives each line that they complete.
+    pub fn feed_each(&mut self, mut bytes: &[u8], each: &mut impl FnMut(SplitLine)) {
         while !bytes.is_empty() {
             if self.after_cr {
                 if matches!(bytes[0], b'\n' | b'\r') {
@@ -51,28 +59,31 @@ impl LineSplitter {
             }
             let room = MAX_LINE - self.buffer.len();
             let window = &bytes[..bytes.len().min(room)];
-            match window.iter().position(|b| matches!(b, b'\n' | b'\r')) {
+            match memchr2(b'\n', b'\r', window) {
                 Some(end) => {
-                    self.buffer.extend_from_slice(&window[..end]);
                     self.after_cr = window[end] == b'\r';
                     bytes = &bytes[end + 1..];
-                    self.take(false, &mut lines);
+                    if self.buffer.is_empty() {
+                        self.give(&window[..end], false, each);
+                    } else {
+                        self.buffer.extend_from_slice(&window[..end]);
+                        self.take(false, each);
+                    }
                 }
                 None => {
                     self.buffer.extend_from_slice(window);
                     bytes = &bytes[window.len()..];
                     // Cut only when more than its end would follow, so that a line of exactly the limit stays whole.
                     if self.buffer.len() == MAX_LINE && bytes.first().is_some_and(|b| !matches!(b, b'\n' | b'\r')) {
-                        self.take(true, &mut lines);
+                        self.take(true, each);
                     } else if self.buffer.len() == MAX_LINE && !bytes.is_empty() {
                         self.after_cr = bytes[0] == b'\r';
                         bytes = &bytes[1..];
-                        self.take(false, &mut lines);
+                        self.take(false, each);
                     }
                 }
             }
         }
-        lines
     }
 
     /// The text of the line that has not ended yet, if there is any.
@@ -91,25 +102,32 @@ impl LineSplitter {
     pub fn flush(&mut self) -> Vec<SplitLine> {
         let mut lines = Vec::new();
         if !self.buffer.is_empty() {
-            self.take(true, &mut lines);
+            self.take(true, &mut |line| lines.push(line));
             self.flushed = true;
         }
         lines
     }
 
-    /// Moves the buffered line out, split where another begins inside it.
-    fn take(&mut self, cut: bool, lines: &mut Vec<SplitLine>) {
+    /// Moves the buffered line out.
+    fn take(&mut self, cut: bool, each: &mut impl FnMut(SplitLine)) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.give(&buffer, cut, each);
+        buffer.clear();
+        self.buffer = buffer;
+    }
+
+    /// Gives a line, split where another begins inside it.
+    fn give(&mut self, raw: &[u8], cut: bool, each: &mut impl FnMut(SplitLine)) {
         let flushed = std::mem::take(&mut self.flushed);
-        if flushed && self.buffer.is_empty() {
+        if flushed && raw.is_empty() {
             return;
         }
         let mut begin = 0;
-        for start in inner_starts(&self.buffer) {
-            lines.push(split_line(&self.buffer[begin..start], true));
+        for start in inner_starts(raw) {
+            each(split_line(&raw[begin..start], true));
             begin = start;
         }
-        lines.push(split_line(&self.buffer[begin..], cut));
-        self.buffer.clear();
+        each(split_line(&raw[begin..], cut));
     }
 }
 
@@ -127,19 +145,18 @@ fn split_line(raw: &[u8], cut: bool) -> SplitLine {
 /// The text of raw bytes, and whether it tells all of them but colours.
 fn decode(raw: &[u8]) -> (String, bool) {
     let plain = without_colours(raw);
-    let mut whole = std::str::from_utf8(&plain).is_ok();
-    let text = String::from_utf8_lossy(&plain)
-        .chars()
-        .map(|c| {
-            if c.is_control() && c != '\t' {
-                whole = false;
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect();
-    (text, whole)
+    if let Ok(text) = std::str::from_utf8(&plain)
+        && !text.chars().any(is_hidden)
+    {
+        return (text.to_owned(), true);
+    }
+    let text = String::from_utf8_lossy(&plain);
+    (text.chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect(), false)
+}
+
+/// What text cannot show.
+fn is_hidden(c: char) -> bool {
+    c.is_control() && c != '\t'
 }
 
 #[cfg(test)]

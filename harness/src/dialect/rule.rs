@@ -79,6 +79,11 @@ impl Dialect {
         &self.name
     }
 
+    /// The patterns of all rules, for other tools to search for the same.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.pattern.as_str())
+    }
+
     /// What a line says the device did, in the order of the rules. A rule whose captures do not fit the event (a number
     /// beyond its type) gives nothing, and an error without name or number gives way to one with.
     #[must_use]
