@@ -45,7 +45,11 @@ impl Day {
                 4..=6 => self.line('D', "opus_encoder", &format!("frame {n}: 960 samples, {} bytes", 40 + n % 90)),
                 7..=8 => self.line('D', "lvgl", &format!("flush x {} y {} w 240 h 20", n % 240, n % 320)),
                 9 => self.line('I', "SystemInfo", &format!("free sram: {} minimal sram: 60123", 70_000 + n % 9000)),
-                10 => self.line('I', "Application", if n % 2 == 0 { "STATE: listening" } else { "STATE: speaking" }),
+                10 => self.line(
+                    'I',
+                    "Application",
+                    if n.is_multiple_of(2) { "STATE: listening" } else { "STATE: speaking" },
+                ),
                 11 => {
                     let text = TEXTS[usize::try_from(n % 4).unwrap_or_default()];
                     let told = format!(

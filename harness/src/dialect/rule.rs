@@ -47,22 +47,27 @@ struct Table {
     set: RegexSet,
     /// Which rule each pattern of the set belongs to.
     rules: Vec<usize>,
+    /// Rules that are looked at one by one. At a text that is not ASCII a word boundary sends the whole set to an engine that
+    /// is a hundred times slower; alone such a pattern is found by its letters.
+    alone: Vec<usize>,
 }
 
 impl Table {
     fn new(rules: &[Rule], on: On) -> Result<Self, regex::Error> {
-        let (indices, patterns): (Vec<_>, Vec<_>) = rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.on == on)
-            .map(|(index, rule)| (index, rule.pattern.as_str()))
-            .unzip();
-        Ok(Self { set: RegexSet::new(patterns)?, rules: indices })
+        let of = |index: &usize| rules[*index].pattern.as_str();
+        let (alone, together): (Vec<_>, Vec<_>) =
+            (0..rules.len()).filter(|index| rules[*index].on == on).partition(|index| has_word_boundary(of(index)));
+        Ok(Self { set: RegexSet::new(together.iter().map(of))?, rules: together, alone })
     }
 
+    /// The rules that may read a text; all others do not.
     fn matches<'a>(&'a self, text: &str) -> impl Iterator<Item = usize> + 'a {
-        self.set.matches(text).into_iter().map(|pattern| self.rules[pattern])
+        self.set.matches(text).into_iter().map(|pattern| self.rules[pattern]).chain(self.alone.iter().copied())
     }
+}
+
+fn has_word_boundary(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_ok_and(|hir| hir.properties().look_set().contains_word_unicode())
 }
 
 impl Dialect {
@@ -88,13 +93,8 @@ impl Dialect {
     /// beyond its type) gives nothing, and an error without name or number gives way to one with.
     #[must_use]
     pub fn read(&self, line: &ConsoleLine) -> Vec<DeviceEvent> {
-        let mut matched: Vec<usize> = self.line.matches(&line.text).collect();
-        if let Some(message) = &line.message {
-            matched.extend(self.message.matches(message));
-        }
-        matched.sort_unstable();
         let mut events = Vec::new();
-        for event in matched.into_iter().filter_map(|index| self.rules[index].read(line)) {
+        for event in self.candidates(line).into_iter().filter_map(|index| self.rules[index].read(line)) {
             // Two rules may say the same of one line: it happened once.
             if !events.contains(&event) {
                 events.push(event);
@@ -104,6 +104,16 @@ impl Dialect {
             events.retain(|event| !is_error(event, false));
         }
         events
+    }
+
+    /// The rules that may read a line, in order.
+    pub(super) fn candidates(&self, line: &ConsoleLine) -> Vec<usize> {
+        let mut candidates: Vec<usize> = self.line.matches(&line.text).collect();
+        if let Some(message) = &line.message {
+            candidates.extend(self.message.matches(message));
+        }
+        candidates.sort_unstable();
+        candidates
     }
 }
 
