@@ -38,7 +38,16 @@ fn main() {
 
     let dialect = Arc::new(dialect::embedded("xiaozhi").expect("dialect"));
     let patterns = folder.path().join("patterns");
-    std::fs::write(&patterns, dialect.patterns().collect::<Vec<_>>().join("\n")).expect("patterns");
+    // rg makes one expression of them all, in which a name may stand once. A rule that looks at tag and level alone has the
+    // pattern `.`: with it rg would be done with each line at its first byte. Word boundaries become those of ASCII:
+    // else text that is not ASCII takes rg some three hundred times as long.
+    let names = regex::Regex::new(r"\(\?<[a-z_]+>").expect("pattern");
+    let all: Vec<_> = dialect
+        .patterns()
+        .filter(|pattern| *pattern != ".")
+        .map(|pattern| names.replace_all(pattern, "(?:").replace(r"\b", r"(?-u:\b)"))
+        .collect();
+    std::fs::write(&patterns, all.join("\n")).expect("patterns");
     for _ in 0..rounds {
         for (what, file) in [("analyze", &console), ("analyze, compressed", &compressed)] {
             let begun = Instant::now();
@@ -62,8 +71,10 @@ fn told(what: &str, bytes: u64, spent: Duration, more: &str) {
 fn rg(patterns: &Path, console: &Path) -> Option<(Duration, String)> {
     let begun = Instant::now();
     let mut rg = Command::new("rg");
-    rg.args(["--no-config", "--text", "--count", "--file"]).arg(patterns).arg(console).stderr(Stdio::null());
+    rg.args(["--no-config", "--text", "--count", "--file"]).arg(patterns).arg(console).stderr(Stdio::inherit());
+    // None on PATH is no failure; one that does not search is.
     let ran = rg.output().ok()?;
+    assert!(ran.status.success(), "rg: {}", ran.status);
     Some((begun.elapsed(), String::from_utf8_lossy(&ran.stdout).trim().to_owned()))
 }
 

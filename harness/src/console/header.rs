@@ -51,10 +51,11 @@ impl Header {
     pub fn parse(line: &str) -> Option<Self> {
         let line = line.trim_start();
         let level = line.chars().next().filter(|level| "EWIDV".contains(*level))?;
-        let (stamp, rest) = line[1..].strip_prefix(" (")?.split_once(") ")?;
+        let (stamp, rest) = line[1..].strip_prefix(" (")?.split_once(')')?;
         let stamp = parse_stamp(stamp)?;
-        let (tag, message) = rest.split_once(':')?;
-        if tag.is_empty() || tag.starts_with(char::is_whitespace) || tag.chars().nth(MAX_TAG).is_some() {
+        let (tag, message) = rest.strip_prefix(' ')?.split_once(':')?;
+        let is_long = tag.len() > MAX_TAG && tag.chars().nth(MAX_TAG).is_some();
+        if tag.is_empty() || tag.starts_with(char::is_whitespace) || is_long {
             return None;
         }
         let message = message.strip_prefix(' ').unwrap_or(message);

@@ -145,6 +145,10 @@ fn split_line(raw: &[u8], cut: bool) -> SplitLine {
 /// The text of raw bytes, and whether it tells all of them but colours.
 fn decode(raw: &[u8]) -> (String, bool) {
     let plain = without_colours(raw);
+    // Nearly every line. Without an early end it takes many bytes at once.
+    if plain.iter().fold(true, |shown, b| shown & (matches!(b, b' '..=b'~') | (*b == b'\t'))) {
+        return (String::from_utf8_lossy(&plain).into_owned(), true);
+    }
     if let Ok(text) = std::str::from_utf8(&plain)
         && !text.chars().any(is_hidden)
     {
