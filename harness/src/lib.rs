@@ -7,6 +7,7 @@ pub mod analyze;
 pub mod board;
 pub mod cli;
 pub mod compare;
+pub mod compressed;
 pub mod console;
 pub mod dashboard;
 pub mod date;

@@ -178,7 +178,7 @@ fn what_is_no_recording_is_told_and_no_regression() {
     std::fs::create_dir(&empty).expect("folder");
     let (exit, _, told) = compare(&empty, &empty);
     assert_eq!(exit, 2);
-    assert!(told.contains("there is no recording (*.jsonl) below"), "{told}");
+    assert!(told.contains("there is no recording (*.jsonl, *.jsonl.zst) below"), "{told}");
     let newer = folder.path().join("newer.jsonl");
     std::fs::write(&newer, "{\"header\":{\"format\":999}}\n").expect("written");
     let (exit, _, told) = compare(&newer, &newer);

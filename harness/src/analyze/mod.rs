@@ -1,6 +1,7 @@
 //! What a captured console says happened: boots, requests, errors, retries and their law, crashes, and the likely cause.
 //!
-//! Reads a stream of any length in bounded memory. What this module must never know: boards, runs, verdicts.
+//! Reads a stream of any length in bounded memory, also one that zstd compressed; what lists have no room for is counted.
+//! What this module must never know: boards, runs, verdicts.
 
 mod law;
 mod render;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::compressed::Unpacked;
 use crate::console::{ConsoleReader, ReadLine};
 use crate::diagnose::{Cause, Diagnoser};
 use crate::dialect::Dialect;
@@ -19,7 +21,7 @@ use crate::symbols::Elf;
 
 pub use law::{Law, fit};
 pub use render::render;
-pub use summary::{Boot, Crash, ErrorSeen, Ladder, Request, Retry, Summary};
+pub use summary::{Boot, Crash, ErrorSeen, Ladder, LeftOut, Request, Retry, Summary};
 
 use summary::Summariser;
 
@@ -36,34 +38,62 @@ pub struct Analysis {
     pub summary: Summary,
     /// Likely causes, the surest first.
     pub causes: Vec<Cause>,
+    /// Failures and crashes of further kinds than causes were looked for.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures_left_out: u64,
+    /// The console is compressed and ends before its end mark: what wrote it was killed, or writes still.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ended_early: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Reads a captured console to its end. `server`: the OTA server's URL as the device should have it, where known.
 ///
 /// # Errors
-/// When the stream cannot be read.
+/// When the stream cannot be read, or is a recording.
 pub fn analyze(console: impl Read, dialect: Arc<Dialect>, server: Option<&Url>) -> io::Result<Analysis> {
     read(console, ConsoleReader::new(dialect), server)
 }
 
-fn read(mut console: impl Read, mut reader: ConsoleReader, server: Option<&Url>) -> io::Result<Analysis> {
+fn read(console: impl Read, mut reader: ConsoleReader, server: Option<&Url>) -> io::Result<Analysis> {
     let name = reader.dialect().name().to_owned();
-    let mut analyzer =
-        Analyzer { line: 0, summariser: Summariser::default(), diagnoser: Diagnoser::new(server.cloned()) };
+    let mut console = Unpacked::new(console)?;
+    let mut analyzer = Analyzer {
+        line: 0,
+        is_recording: false,
+        summariser: Summariser::default(),
+        diagnoser: Diagnoser::new(server.cloned()),
+    };
     let mut buffer = vec![0; CHUNK];
     loop {
         match console.read(&mut buffer) {
             Ok(0) => break,
             Ok(n) => {
                 analyzer.summariser.bytes(n);
-                analyzer.take(reader.feed(&buffer[..n]));
+                reader.feed_each(&buffer[..n], |line| analyzer.take(&line));
+                if analyzer.is_recording {
+                    return Err(io::Error::other(
+                        "this is a recording of a run and no console: `brickproof judge` reads it",
+                    ));
+                }
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    analyzer.take(reader.finish());
-    Ok(Analysis { dialect: name, summary: analyzer.summariser.finish(), causes: analyzer.diagnoser.finish() })
+    reader.finish().iter().for_each(|line| analyzer.take(line));
+    let conclusion = analyzer.diagnoser.conclude();
+    Ok(Analysis {
+        dialect: name,
+        summary: analyzer.summariser.finish(),
+        causes: conclusion.causes,
+        failures_left_out: conclusion.left_out,
+        ended_early: console.ended_early(),
+    })
 }
 
 /// How an analysis is written.
@@ -103,20 +133,20 @@ pub fn run(
 
 struct Analyzer {
     line: u64,
+    is_recording: bool,
     summariser: Summariser,
     diagnoser: Diagnoser,
 }
 
 impl Analyzer {
-    fn take(&mut self, lines: Vec<ReadLine>) {
-        for (line, at, events) in lines {
-            self.line += 1;
-            self.summariser.line(self.line, &line, at);
-            self.diagnoser.see_line(self.line, &line, at);
-            for event in &events {
-                self.summariser.event(self.line, event, at);
-                self.diagnoser.see_device(self.line, event);
-            }
+    fn take(&mut self, (line, at, events): &ReadLine) {
+        self.line += 1;
+        self.is_recording |= self.line == 1 && line.text.starts_with("{\"header\":{\"format\":");
+        self.summariser.line(self.line, line, *at);
+        self.diagnoser.see_line(self.line, line, *at);
+        for event in events {
+            self.summariser.event(self.line, event, *at);
+            self.diagnoser.see_device(self.line, event);
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::diagnose::Cause;
 use crate::esp_err;
 use crate::reset_reason::in_words;
 
@@ -20,20 +19,22 @@ const SHOWN: usize = 12;
 #[must_use]
 pub fn render(analysis: &Analysis) -> String {
     let mut out = String::new();
-    causes(&mut out, &analysis.causes, &analysis.summary);
+    causes(&mut out, analysis);
     happened(&mut out, &analysis.summary);
     for ladder in analysis.summary.ladders.iter().take(SHOWN) {
         retries(&mut out, ladder);
     }
-    more(&mut out, analysis.summary.ladders.len());
     let summary = &analysis.summary;
+    more(&mut out, count(&summary.ladders) + summary.left_out.ladders, 0);
     let understood =
         format!("{} of {} lines understood by dialect {}", summary.understood_lines, summary.lines, analysis.dialect);
-    let _ = writeln!(out, "Read: {} bytes, {understood}{}", summary.bytes, oddities(summary));
+    let end = if analysis.ended_early { "; the compressed file ends early, all that is whole was read" } else { "" };
+    let _ = writeln!(out, "Read: {} bytes, {understood}{}{end}", summary.bytes, oddities(summary));
     out
 }
 
-fn causes(out: &mut String, causes: &[Cause], summary: &Summary) {
+fn causes(out: &mut String, analysis: &Analysis) {
+    let Analysis { causes, summary, .. } = analysis;
     if causes.is_empty() {
         let what = if summary.lines == 0 {
             "The console is empty."
@@ -62,7 +63,11 @@ fn causes(out: &mut String, causes: &[Cause], summary: &Summary) {
         }
         out.push('\n');
     }
-    more(out, causes.len());
+    more(out, count(causes), 0);
+    if analysis.failures_left_out > 0 {
+        let _ =
+            writeln!(out, "Failures of further kinds, which no cause was looked for: {}\n", analysis.failures_left_out);
+    }
 }
 
 fn happened(out: &mut String, summary: &Summary) {
@@ -75,13 +80,16 @@ fn happened(out: &mut String, summary: &Summary) {
             let download = if boot.download { ", download mode" } else { "" };
             let _ = writeln!(out, "    line {:<5} {}{download}{slot}{version}", boot.line, in_words(&boot.reason));
         }
-        more(out, usize::try_from(summary.resets).unwrap_or(usize::MAX));
+        more(out, summary.resets, 0);
     }
-    for (title, entries) in [("versions", &summary.versions), ("addresses", &summary.addresses)] {
+    let left_out = &summary.left_out;
+    for (title, entries, left_out) in
+        [("versions", &summary.versions, left_out.versions), ("addresses", &summary.addresses, left_out.addresses)]
+    {
         if !entries.is_empty() {
             let shown: Vec<&str> = entries.iter().take(SHOWN).map(String::as_str).collect();
             let _ = writeln!(out, "  {title:<10} {}", shown.join(", "));
-            more(out, entries.len());
+            more(out, count(entries), left_out);
         }
     }
     for request in summary.requests.iter().take(SHOWN) {
@@ -93,12 +101,12 @@ fn happened(out: &mut String, summary: &Summary) {
             request.first_line
         );
     }
-    more(out, summary.requests.len());
+    more(out, count(&summary.requests), left_out.requests);
     for error in summary.errors.iter().take(SHOWN) {
         let what = describe(error);
         let _ = writeln!(out, "  error      {what} ({}, first on line {})", times(error.count), error.first_line);
     }
-    more(out, summary.errors.len());
+    more(out, count(&summary.errors), left_out.errors);
     for crash in summary.crashes.iter().take(SHOWN) {
         let backtrace = crash.backtrace.as_ref().map_or(String::new(), |addresses| format!(", at {addresses}"));
         let _ = writeln!(out, "  crash      line {}: {}{backtrace}", crash.line, crash.reason);
@@ -119,11 +127,11 @@ fn happened(out: &mut String, summary: &Summary) {
             let _ = writeln!(out, "               not decoded: {why}");
         }
     }
-    more(out, usize::try_from(summary.crash_count).unwrap_or(usize::MAX));
+    more(out, summary.crash_count, 0);
     for (line, what) in summary.milestones.iter().take(SHOWN) {
         let _ = writeln!(out, "  line {line:<5} {what}");
     }
-    more(out, summary.milestones.len());
+    more(out, count(&summary.milestones) + left_out.milestones, 0);
     out.push('\n');
 }
 
@@ -141,7 +149,7 @@ fn retries(out: &mut String, ladder: &Ladder) {
             retry.measured_ms.map_or("no request seen after it".to_owned(), |ms| format!("kept {}", duration(ms)));
         let _ = writeln!(out, "  line {:<5} {}{max}  {announced}, {kept}", retry.line, retry.attempt);
     }
-    more(out, usize::try_from(ladder.count).unwrap_or(usize::MAX));
+    more(out, ladder.count, 0);
     out.push('\n');
 }
 
@@ -192,10 +200,18 @@ fn oddities(summary: &Summary) -> String {
     parts
 }
 
-fn more(out: &mut String, all: usize) {
-    if all > SHOWN {
-        let _ = writeln!(out, "    and {} more", all - SHOWN);
-    }
+/// How much more there is than is shown. `further`: lines that name what there was no room to keep.
+fn more(out: &mut String, all: u64, further: u64) {
+    let hidden = all.saturating_sub(SHOWN as u64);
+    let _ = match (hidden, further) {
+        (0, _) => Ok(()),
+        (_, 0) => writeln!(out, "    and {hidden} more"),
+        (..) => writeln!(out, "    and {hidden} more, and {further} lines that name others still"),
+    };
+}
+
+fn count<T>(list: &[T]) -> u64 {
+    list.len() as u64
 }
 
 fn times(count: u64) -> String {

@@ -51,8 +51,35 @@ pub struct Summary {
     pub crashes: Vec<Crash>,
     /// Crashes in all.
     pub crash_count: u64,
-    /// Other turning points: line number and what it was.
+    /// Other turning points: line number and what it was, the first ones.
     pub milestones: Vec<(u64, String)>,
+    /// What the lists had no room for.
+    #[serde(default, skip_serializing_if = "LeftOut::is_nothing")]
+    pub left_out: LeftOut,
+}
+
+/// What lists of bounded length had no room for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LeftOut {
+    /// Lines that name versions beyond those kept.
+    pub versions: u64,
+    /// Lines that name addresses beyond those kept.
+    pub addresses: u64,
+    /// Requests for URLs beyond those kept.
+    pub requests: u64,
+    /// Errors of further kinds than those kept.
+    pub errors: u64,
+    /// Rows of retries beyond those kept.
+    pub ladders: u64,
+    /// Turning points beyond those kept.
+    pub milestones: u64,
+}
+
+impl LeftOut {
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One boot.
@@ -197,6 +224,8 @@ pub(super) struct Summariser {
     /// The retry announced last, if it waits for its request.
     pending: Option<DeviceTime>,
     ladder_open: bool,
+    /// The number of the retry announced last.
+    last_attempt: u32,
 }
 
 impl Summariser {
@@ -237,12 +266,12 @@ impl Summariser {
                 if let Some(boot) = current(summary) {
                     boot.version = Some(version.clone());
                 }
-                keep_new(&mut summary.versions, version);
+                keep_new(&mut summary.versions, version, &mut summary.left_out.versions);
             }
             DeviceEvent::Custom { name, text: Some(version) } if name == "current-version" => {
-                keep_new(&mut summary.versions, version);
+                keep_new(&mut summary.versions, version, &mut summary.left_out.versions);
             }
-            DeviceEvent::NetworkUp { ip } => keep_new(&mut summary.addresses, ip),
+            DeviceEvent::NetworkUp { ip } => keep_new(&mut summary.addresses, ip, &mut summary.left_out.addresses),
             DeviceEvent::RequestStarted { url } => self.request(line, url, at),
             DeviceEvent::Error { .. } => self.error(line, event),
             DeviceEvent::RetryScheduled { attempt, max, delay_ms } => {
@@ -259,7 +288,7 @@ impl Summariser {
                 keep(&mut summary.crashes, Crash::new(line, reason.clone()));
             }
             DeviceEvent::Backtrace { addresses } => {
-                if let Some(crash) = summary.crashes.last_mut() {
+                if let Some(crash) = current_crash(summary) {
                     let known = crash.backtrace.get_or_insert_default();
                     if known.len() < 400 {
                         known.push_str(if known.is_empty() { "" } else { " " });
@@ -268,12 +297,12 @@ impl Summariser {
                 }
             }
             DeviceEvent::Custom { name, text: Some(digits) } if name == "elf-sha256" => {
-                if let Some(crash) = summary.crashes.last_mut() {
+                if let Some(crash) = current_crash(summary) {
                     crash.elf_sha256.get_or_insert_with(|| digits.clone());
                 }
             }
             DeviceEvent::Custom { name, text: Some(row) } if name == STACK => {
-                if let Some(crash) = summary.crashes.last_mut() {
+                if let Some(crash) = current_crash(summary) {
                     add_stack(&mut crash.stack, row);
                 }
             }
@@ -327,7 +356,10 @@ impl Summariser {
         }
         match self.summary.requests.iter_mut().find(|known| known.url == url) {
             Some(known) => known.count += 1,
-            None => keep(&mut self.summary.requests, Request { url: url.to_owned(), count: 1, first_line: line }),
+            None => {
+                let request = Request { url: url.to_owned(), count: 1, first_line: line };
+                self.summary.left_out.requests += u64::from(!keep(&mut self.summary.requests, request));
+            }
         }
     }
 
@@ -335,26 +367,22 @@ impl Summariser {
         self.summary.retries += 1;
         self.pending = at;
         // A number that does not grow begins a row of its own, as after a restart whose banner was lost.
-        let continues = self.ladder_open
-            && self
-                .summary
-                .ladders
-                .last()
-                .and_then(|ladder| ladder.retries.last())
-                .is_some_and(|last| retry.attempt > last.attempt);
-        if let Some(ladder) = self.summary.ladders.last_mut().filter(|_| continues) {
+        let continues = self.ladder_open && retry.attempt > self.last_attempt;
+        self.ladder_open = true;
+        self.last_attempt = retry.attempt;
+        let is_kept = self.summary.left_out.ladders == 0;
+        if let Some(ladder) = self.summary.ladders.last_mut().filter(|_| continues && is_kept) {
             ladder.count += 1;
             if ladder.retries.len() < KEEP_RETRIES {
                 ladder.retries.push(retry);
             }
+        } else if self.summary.ladders.len() < KEEP_RETRIES {
+            let ladder = Ladder { retries: vec![retry], count: 1, announced: Law::Unknown, measured: Law::Unknown };
+            self.summary.ladders.push(ladder);
         } else {
-            self.ladder_open = self.summary.ladders.len() < KEEP_RETRIES;
-            if self.ladder_open {
-                let ladder = Ladder { retries: vec![retry], count: 1, announced: Law::Unknown, measured: Law::Unknown };
-                self.summary.ladders.push(ladder);
-            } else {
-                self.pending = None;
-            }
+            // The delay that is kept next belongs to no row that is kept.
+            self.pending = None;
+            self.summary.left_out.ladders += u64::from(!continues);
         }
     }
 
@@ -370,9 +398,8 @@ impl Summariser {
         };
         match self.summary.errors.iter_mut().find(|known| same(known)) {
             Some(known) => known.count += 1,
-            None => keep(
-                &mut self.summary.errors,
-                ErrorSeen {
+            None => {
+                let error = ErrorSeen {
                     name: name.clone(),
                     code: *code,
                     errno: *errno,
@@ -380,8 +407,9 @@ impl Summariser {
                     message: message.clone(),
                     count: 1,
                     first_line: line,
-                },
-            ),
+                };
+                self.summary.left_out.errors += u64::from(!keep(&mut self.summary.errors, error));
+            }
         }
     }
 
@@ -391,7 +419,7 @@ impl Summariser {
     }
 
     fn milestone(&mut self, line: u64, what: &str) {
-        keep(&mut self.summary.milestones, (line, what.to_owned()));
+        self.summary.left_out.milestones += u64::from(!keep(&mut self.summary.milestones, (line, what.to_owned())));
     }
 }
 
@@ -400,14 +428,22 @@ fn current(summary: &mut Summary) -> Option<&mut Boot> {
     if summary.resets == summary.boots.len() as u64 { summary.boots.last_mut() } else { None }
 }
 
-fn keep<T>(list: &mut Vec<T>, entry: T) {
-    if list.len() < KEEP {
-        list.push(entry);
-    }
+/// The crash under way, unless its entry was left out for want of room: what is told of it belongs to no other.
+fn current_crash(summary: &mut Summary) -> Option<&mut Crash> {
+    if summary.crash_count == summary.crashes.len() as u64 { summary.crashes.last_mut() } else { None }
 }
 
-fn keep_new(list: &mut Vec<String>, entry: &str) {
+/// Whether there was room.
+fn keep<T>(list: &mut Vec<T>, entry: T) -> bool {
+    let has_room = list.len() < KEEP;
+    if has_room {
+        list.push(entry);
+    }
+    has_room
+}
+
+fn keep_new(list: &mut Vec<String>, entry: &str, left_out: &mut u64) {
     if !list.iter().any(|known| known == entry) {
-        keep(list, entry.to_owned());
+        *left_out += u64::from(!keep(list, entry.to_owned()));
     }
 }

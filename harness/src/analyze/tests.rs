@@ -165,3 +165,84 @@ fn crash_names_the_build_whose_elf_file_decodes_it() {
     let text = render(&Analysis { summary: Summary { crashes: vec![crash], ..analysis.summary }, ..analysis });
     assert!(text.contains("0x400d525d in (unknown)"), "{text}");
 }
+
+/// Everything that is kept of a console, and how much room it takes as JSON.
+fn kept(console: &[u8]) -> (usize, Analysis) {
+    let analysis = of(console, None);
+    (serde_json::to_string(&analysis).expect("JSON").len(), analysis)
+}
+
+/// Lines of which each is of a kind of its own, with all that lists are made of.
+fn ever_new(n: u32) -> String {
+    format!(
+        "rst:0xc (SW_CPU_RESET),boot:0x12 (SPI_FAST_FLASH_BOOT)\n\
+         I (1) app_init: App version:      1.0.{n}\n\
+         I (2) wifi: Got IP: 10.{}.{}.{}\n\
+         I (3) EspHttp: Opening HTTP connection to http://host{n}/\n\
+         E (4) EspHttp: Failed: ESP_ERR_NUMBER_{n}\n\
+         E (5) Ota: Failed to open HTTP connection\n\
+         W (6) Application: Check new version failed, retry in 60 seconds (1/10)\n\
+         Guru Meditation Error: Core  0 panic'ed (Reason{n}). Exception was unhandled.\n\
+         Backtrace: 0x400d{:04x}:0x3ffb46b0\nELF file SHA256: {n:09x}\n\
+         I (7) Ota: New version available: 2.0.{n}\n",
+        n >> 16,
+        n >> 8 & 0xff,
+        n & 0xff,
+        n & 0xffff
+    )
+}
+
+#[test]
+fn what_is_kept_of_an_endless_console_does_not_grow_and_what_is_left_out_is_counted() {
+    let console = |n: u32| (0..n).map(ever_new).collect::<String>();
+    let (small, few) = kept(console(1000).as_bytes());
+    let (large, many) = kept(console(4000).as_bytes());
+    // Numbers take more digits; nothing else does.
+    assert!(large < small + 200, "{small} bytes of 1000 repeats, {large} of 4000");
+    let left_out = |n: u64| LeftOut {
+        versions: n - 100,
+        addresses: n - 100,
+        requests: n - 100,
+        errors: n - 100,
+        ladders: n - 64,
+        milestones: n - 100,
+    };
+    assert_eq!((few.summary.left_out, many.summary.left_out.clone()), (left_out(1000), left_out(4000)));
+    // Each failure is at a URL of its own, each crash for a reason of its own.
+    assert_eq!(many.failures_left_out, 2 * (4000 - 32));
+    let text = render(&many);
+    assert!(text.contains("and 88 more, and 3900 lines that name others still"), "{text}");
+    assert!(text.contains("Failures of further kinds, which no cause was looked for: 7936"), "{text}");
+    assert!(text.contains("and 3988 more\n"), "turning points, boots and crashes: {text}");
+}
+
+#[test]
+fn what_is_told_of_a_crash_that_was_left_out_is_given_to_no_other() {
+    let console: String = (0..102).map(ever_new).collect();
+    let (_, analysis) = kept(console.as_bytes());
+    let last = analysis.summary.crashes.last().expect("a crash");
+    assert_eq!((last.reason.as_str(), last.backtrace.as_deref()), ("Reason99", Some("0x400d0063")));
+}
+
+#[test]
+fn console_that_is_compressed_is_read_as_what_was_compressed() {
+    let console = fixture("wrong-port-ten-tries-1.5.9.log");
+    let packed = zstd::encode_all(&console[..], 3).expect("packed");
+    assert_eq!(of(&packed, None), of(&console, None));
+    // Killed while it was written: what is whole is told, and that there is no end.
+    let mut writer = zstd::stream::write::Encoder::new(Vec::new(), 3).expect("encoder");
+    writer.write_all(&console).and_then(|()| writer.flush()).expect("packed");
+    let cut = of(writer.get_ref(), None);
+    assert_eq!(cut, Analysis { ended_early: true, ..of(&console, None) });
+    assert!(render(&cut).contains("the compressed file ends early, all that is whole was read"), "{}", render(&cut));
+    let damaged = [&packed[..], b"what zstd did not write"].concat();
+    let error = analyze(&damaged[..], xiaozhi(), None).expect_err("damaged").to_string();
+    assert!(error.contains("the compressed data is damaged"), "{error}");
+}
+
+#[test]
+fn recording_is_no_console_and_says_where_to_take_it() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/recordings/wrong-port.jsonl");
+    let error = analyze(std::fs::File::open(path).expect("kept"), xiaozhi(), None).expect_err("no console");
+    assert!(error.to_string().contains("`brickproof judge` reads it"), "{error}");
+}

@@ -115,7 +115,7 @@ pub(super) fn recordings(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     if files.is_empty() {
         return Err(miette!(
             help = "a run's recordings are below its report folder, in runs/",
-            "there is no recording (*.jsonl) below {}",
+            "there is no recording (*.jsonl, *.jsonl.zst) below {}",
             shown(paths)
         ));
     }

@@ -45,7 +45,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<u8> {
     }
     files.sort();
     if files.is_empty() {
-        return Err(miette!("there is no recording (*.jsonl) below {}", args.folders[0].display()));
+        return Err(miette!("there is no recording (*.jsonl, *.jsonl.zst) below {}", args.folders[0].display()));
     }
     let output = args.output.clone().unwrap_or_else(|| args.folders[0].clone());
     let mut report = report_of(&files, &output).map_err(|e| miette!("{e}"))?;

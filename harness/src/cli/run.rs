@@ -21,6 +21,7 @@ use crate::board::serial::Connection;
 use crate::compare;
 use crate::firmware_file;
 use crate::image::Catalogue;
+use crate::recording::Form;
 use crate::report::terminal;
 use crate::rig::Interrupt;
 use crate::run::{self, BoardChoice, RunConfig, configure};
@@ -61,6 +62,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources, secrets: &Secrets) -> Resul
     }
     let is_virtual = chosen.iter().all(|chosen| chosen.board == BoardChoice::Virtual);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let compress = args.compress.or(defaults.compress).unwrap_or(false);
     let jobs = args.jobs.or(defaults.jobs.map(std::num::NonZeroU32::get));
     let limit = defaults.max_device_time.map_or(REAL_TIME_LIMIT, HumanDuration::get);
     let wait_board = args.line.wait_board.or(defaults.wait_board.map(HumanDuration::get)).unwrap_or(WAIT);
@@ -68,6 +70,7 @@ pub(super) fn run(args: &RunArgs, sources: &Sources, secrets: &Secrets) -> Resul
         jobs: if is_virtual { jobs.map_or(cores, |n| usize::try_from(n).unwrap_or(1)) } else { 1 },
         max_device_time: args.max_device_time.or((!is_virtual || args.real_time).then_some(limit)),
         repeat: args.repeat,
+        form: if compress { Form::Compressed } else { Form::Plain },
         real_time: args.real_time,
         seed,
         wait_board: (!is_virtual).then_some(wait_board),

@@ -3,16 +3,16 @@
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use regex::Regex;
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr_iter};
 use regex::bytes::Regex as BytesRegex;
+
+/// Characters of the longest tag.
+const MAX_TAG: usize = 64;
 
 /// What stands between level and tag: `(6953)`, or wall time where the firmware is built with
 /// `CONFIG_LOG_TIMESTAMP_SOURCE_SYSTEM` (with a date in the `_FULL` form of newer versions).
 const STAMP: &str = r"(?:\d{1,13}|(?:\d{2,4}-\d{2}-\d{2} )?\d{2}:\d{2}:\d{2}\.\d{3})";
-
-static HEADER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(&format!(r"^\s*([EWIDV]) \(({STAMP})\) ([^\s:][^:]{{0,63}}?): ?(.*)$")).expect("valid pattern")
-});
 
 /// Where a new line begins inside a line: a header that another task printed (with or without its colour), or the ROM's
 /// banner after a reset. The tag of such a header must be one word, so that prose is not taken for one.
@@ -49,37 +49,54 @@ impl Header {
     /// Reads the header of a line without colours; `None` where it has none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        // Most lines of a banner or dump begin otherwise: the look at two bytes spares them the expression.
-        let begin = line.trim_start().as_bytes();
-        if !matches!(begin, [b'E' | b'W' | b'I' | b'D' | b'V', b' ', ..]) {
+        let line = line.trim_start();
+        let level = line.chars().next().filter(|level| "EWIDV".contains(*level))?;
+        let (stamp, rest) = line[1..].strip_prefix(" (")?.split_once(')')?;
+        let stamp = parse_stamp(stamp)?;
+        let (tag, message) = rest.strip_prefix(' ')?.split_once(':')?;
+        let is_long = tag.len() > MAX_TAG && tag.chars().nth(MAX_TAG).is_some();
+        if tag.is_empty() || tag.starts_with(char::is_whitespace) || is_long {
             return None;
         }
-        let found = HEADER.captures(line)?;
-        let stamp = parse_stamp(&found[2])?;
-        Some(Self {
-            level: found[1].chars().next()?,
-            stamp,
-            tag: found[3].to_owned(),
-            message: found[4].trim_end().to_owned(),
-        })
+        let message = message.strip_prefix(' ').unwrap_or(message);
+        Some(Self { level, stamp, tag: tag.to_owned(), message: message.trim_end().to_owned() })
     }
 }
 
+/// A stamp as [`STAMP`] describes it.
 fn parse_stamp(text: &str) -> Option<Stamp> {
-    if !text.contains(':') {
-        return text.parse().ok().map(Stamp::Boot);
+    if text.bytes().all(|b| b.is_ascii_digit()) {
+        return if text.len() <= 13 { text.parse().ok().map(Stamp::Boot) } else { None };
     }
     let (date, time) = text.split_once(' ').map_or((None, text), |(date, time)| (Some(date), time));
-    let number = |range: std::ops::Range<usize>| time.get(range)?.parse::<u64>().ok();
-    let of_day = ((number(0..2)? * 60 + number(3..5)?) * 60 + number(6..8)?) * 1000 + number(9..12)?;
+    let [hours, minutes, seconds, ms] = numbers(time, [2, 2, 2, 3], [b':', b':', b'.'])?;
+    let of_day = ((hours * 60 + minutes) * 60 + seconds) * 1000 + ms;
     let days = match date {
         Some(date) => {
-            let mut parts = date.split('-').map(|part| part.parse::<u64>().ok());
-            days_of_date(parts.next()??, parts.next()??, parts.next()??)
+            let year = date.find('-').filter(|digits| (2..=4).contains(digits))?;
+            let [year, month, day] = numbers(date, [year, 2, 2], [b'-', b'-'])?;
+            days_of_date(year, month, day)
         }
         None => 0,
     };
     Some(Stamp::Wall(days * 86_400_000 + of_day))
+}
+
+/// Numbers of these widths with these signs between.
+fn numbers<const N: usize, const M: usize>(text: &str, widths: [usize; N], signs: [u8; M]) -> Option<[u64; N]> {
+    let mut rest = text.as_bytes();
+    let mut found = [0; N];
+    for (n, width) in widths.into_iter().enumerate() {
+        if n > 0 {
+            rest = rest.strip_prefix(&[*signs.get(n - 1)?])?;
+        }
+        let (digits, after) = rest.split_at_checked(width)?;
+        rest = after;
+        for digit in digits {
+            found[n] = found[n] * 10 + u64::from(digit.is_ascii_digit().then(|| digit - b'0')?);
+        }
+    }
+    rest.is_empty().then_some(found)
 }
 
 /// Days since the first of March of year 0: only differences matter. Counting years from March puts the leap day last.
@@ -104,32 +121,70 @@ pub(super) fn length(line: &[u8]) -> usize {
 
 /// Offsets at which a raw line must be split, ascending, without 0.
 pub(super) fn inner_starts(raw: &[u8]) -> Vec<usize> {
+    if !may_have_inner(raw) {
+        return Vec::new();
+    }
     INNER
         .find_iter(raw)
         .filter(|found| {
             let before = &raw[..found.start()];
-            // A banner's own parts stay together with what is only white space or colour before them, and "WIFI (5) ch: "
-            // is a word, not a header that begins at its last letter.
-            let is_rest = without_colours(before).iter().all(u8::is_ascii_whitespace);
+            // "WIFI (5) ch: " is a word, not a header that begins at its last letter.
             let in_word = found.as_bytes()[0].is_ascii_uppercase()
                 && !found.as_bytes().starts_with(b"ESP-ROM")
                 && before.last().is_some_and(u8::is_ascii_uppercase);
-            !is_rest && !in_word
+            !is_rest(before) && !in_word
         })
         .map(|found| found.start())
         .collect()
 }
 
-/// The bytes without complete colour sequences.
+/// White space or colour before a header or banner is a part of it.
+fn is_rest(before: &[u8]) -> bool {
+    // Most lines begin with one colour.
+    before.is_empty()
+        || before.first().is_some_and(|b| *b == 0x1b || b.is_ascii_whitespace())
+            && without_colours(before).iter().all(u8::is_ascii_whitespace)
+}
+
+/// False where [`INNER`] cannot find what it is looked for: nearly every line, which is spared the expression.
+fn may_have_inner(raw: &[u8]) -> bool {
+    static BANNERS: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| ["ESP-ROM:", "ets ", "rst:0x"].map(Finder::new));
+    let header = memchr_iter(b'(', raw).any(|at| {
+        let begin = at.saturating_sub(2);
+        matches!(raw[begin..at], [b'E' | b'W' | b'I' | b'D' | b'V', b' ']) && !is_rest(&raw[..begin])
+    });
+    header || BANNERS.iter().any(|banner| banner.find(raw.get(1..).unwrap_or_default()).is_some())
+}
+
+/// The bytes without complete colour sequences (`ESC [ 0;32 m`).
 pub(super) fn without_colours(raw: &[u8]) -> Cow<'_, [u8]> {
-    static COLOUR: LazyLock<BytesRegex> =
-        LazyLock::new(|| BytesRegex::new(r"(?-u)\x1b\[[0-9;]*m").expect("valid pattern"));
-    if raw.contains(&0x1b) { COLOUR.replace_all(raw, &b""[..]) } else { Cow::Borrowed(raw) }
+    let Some(mut at) = memchr(0x1b, raw) else { return Cow::Borrowed(raw) };
+    let mut plain = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    loop {
+        let (before, escape) = rest.split_at(at);
+        plain.extend_from_slice(before);
+        let is_of_colour = |b: &u8| b.is_ascii_digit() || *b == b';';
+        let parameters = escape.get(2..).unwrap_or_default().iter().take_while(|b| is_of_colour(b)).count();
+        rest = if escape.get(1) == Some(&b'[') && escape.get(2 + parameters) == Some(&b'm') {
+            &escape[3 + parameters..]
+        } else {
+            plain.push(0x1b);
+            &escape[1..]
+        };
+        match memchr(0x1b, rest) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    plain.extend_from_slice(rest);
+    Cow::Owned(plain)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn milliseconds_and_wall_time_are_read() {
@@ -191,5 +246,61 @@ mod tests {
     fn a_word_that_ends_in_a_level_letter_is_no_header() {
         assert!(inner_starts(b"I (1) a: joined WIFI (5) ch: 3").is_empty());
         assert!(inner_starts(b"\x1b[0;32mI (1) a: b\x1b[0m").is_empty());
+    }
+
+    /// What headers and colours are, said once more as expressions.
+    fn by_expression(line: &str) -> Option<Header> {
+        static HEADER: LazyLock<regex::Regex> = LazyLock::new(|| {
+            let header = format!(r"^\s*([EWIDV]) \(({STAMP})\) ([^\s:][^:]{{0,63}}?): ?(.*)$");
+            regex::Regex::new(&header).expect("valid pattern")
+        });
+        let found = HEADER.captures(line)?;
+        let stamp = parse_stamp(&found[2])?;
+        let level = found[1].chars().next()?;
+        Some(Header { level, stamp, tag: found[3].to_owned(), message: found[4].trim_end().to_owned() })
+    }
+
+    fn inner_by_expression(raw: &[u8]) -> Vec<usize> {
+        let starts = INNER.find_iter(raw).filter(|found| {
+            let before = &raw[..found.start()];
+            let upper = |b: Option<&u8>| b.is_some_and(u8::is_ascii_uppercase);
+            let in_word =
+                upper(found.as_bytes().first()) && !found.as_bytes().starts_with(b"ESP") && upper(before.last());
+            !without_colours(before).iter().all(u8::is_ascii_whitespace) && !in_word
+        });
+        starts.map(|found| found.start()).collect()
+    }
+
+    /// Lines rich in what headers are made of.
+    fn line() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            "[EWIDV] \\([0-9]{1,14}\\) ",
+            "\\((?:[0-9]{1,5}-[0-9]{2}-[0-9]{2} )?[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{2,4}\\) ",
+            Just("I (1) WIFI (5) ch: ".to_owned()),
+            Just("\u{1b}[0;32m".to_owned()),
+            Just("\u{1b}[".to_owned()),
+            Just("ESP-ROM:esp32c3 ets Jul 29 2019 ".to_owned()),
+            Just("rst:0x1 (POWERON)".to_owned()),
+            Just("\u{a0}\u{2003}\u{663}\u{664}".to_owned()),
+            "[A-Za-z_]{1,70}:? ?",
+            "[ -~\\t]{0,12}",
+            ".{0,4}",
+        ];
+        proptest::collection::vec(piece, 0..8).prop_map(|pieces| pieces.concat().replace('\n', ""))
+    }
+
+    proptest! {
+        #[test]
+        fn headers_are_what_the_expression_says(line in line()) {
+            prop_assert_eq!(Header::parse(&line), by_expression(&line));
+        }
+
+        #[test]
+        fn lines_are_split_where_the_expression_says(line in line(), noise in any::<[u8; 2]>()) {
+            let raw = [line.as_bytes(), &noise].concat();
+            prop_assert_eq!(inner_starts(&raw), inner_by_expression(&raw));
+            let colour = BytesRegex::new(r"(?-u)\x1b\[[0-9;]*m").expect("valid pattern");
+            prop_assert_eq!(without_colours(&raw), colour.replace_all(&raw, &b""[..]));
+        }
     }
 }

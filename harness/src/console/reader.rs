@@ -44,8 +44,15 @@ impl ConsoleReader {
 
     /// Takes bytes, returns the lines that they complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<ReadLine> {
-        let lines = self.splitter.feed(bytes);
-        self.read(lines)
+        let mut lines = Vec::new();
+        self.feed_each(bytes, |line| lines.push(line));
+        lines
+    }
+
+    /// Takes bytes, gives each line that they complete as soon as it is read: of many bytes at once, no list is made.
+    pub fn feed_each(&mut self, bytes: &[u8], mut each: impl FnMut(ReadLine)) {
+        let Self { splitter, clock, dialect } = self;
+        splitter.feed_each(bytes, &mut |line| each(read(line, clock, dialect)));
     }
 
     /// True when a line has begun and not ended yet.
@@ -56,8 +63,8 @@ impl ConsoleReader {
 
     /// Gives out the unfinished line, marked cut; the reader goes on, and what follows counts as a line of its own.
     pub fn flush(&mut self) -> Vec<ReadLine> {
-        let lines = self.splitter.flush();
-        self.read(lines)
+        let Self { splitter, clock, dialect } = self;
+        splitter.flush().into_iter().map(|line| read(line, clock, dialect)).collect()
     }
 
     /// The console ended: what is left, marked cut.
@@ -70,17 +77,13 @@ impl ConsoleReader {
     pub fn boot(&self) -> u32 {
         self.clock.boot()
     }
+}
 
-    fn read(&mut self, lines: Vec<SplitLine>) -> Vec<ReadLine> {
-        lines
-            .into_iter()
-            .map(|SplitLine { line, stamp }| {
-                let at = self.clock.see(&line.text, stamp);
-                let events = self.dialect.read(&line);
-                (line, at, events)
-            })
-            .collect()
-    }
+fn read(split: SplitLine, clock: &mut DeviceClock, dialect: &Dialect) -> ReadLine {
+    let SplitLine { line, stamp } = split;
+    let at = clock.see(&line.text, stamp);
+    let events = dialect.read(&line);
+    (line, at, events)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 use crate::secrets::{Line, LineMasker, Secrets};
 use crate::timeline::ConsoleLine;
 
@@ -50,8 +52,14 @@ impl LineSplitter {
     }
 
     /// Takes bytes, returns the lines that they complete.
-    pub fn feed(&mut self, mut bytes: &[u8]) -> Vec<SplitLine> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<SplitLine> {
         let mut lines = Vec::new();
+        self.feed_each(bytes, &mut |line| lines.push(line));
+        lines
+    }
+
+    /// Takes bytes, gives each line that they complete.
+    pub fn feed_each(&mut self, mut bytes: &[u8], each: &mut impl FnMut(SplitLine)) {
         while !bytes.is_empty() {
             if self.after_cr {
                 if matches!(bytes[0], b'\n' | b'\r') {
@@ -63,28 +71,31 @@ impl LineSplitter {
             }
             let room = MAX_LINE - self.buffer.len();
             let window = &bytes[..bytes.len().min(room)];
-            match window.iter().position(|b| matches!(b, b'\n' | b'\r')) {
+            match memchr2(b'\n', b'\r', window) {
                 Some(end) => {
-                    self.buffer.extend_from_slice(&window[..end]);
                     self.after_cr = window[end] == b'\r';
                     bytes = &bytes[end + 1..];
-                    self.take(false, &mut lines);
+                    if self.buffer.is_empty() {
+                        self.give(&window[..end], false, each);
+                    } else {
+                        self.buffer.extend_from_slice(&window[..end]);
+                        self.take(false, each);
+                    }
                 }
                 None => {
                     self.buffer.extend_from_slice(window);
                     bytes = &bytes[window.len()..];
                     // Cut only when more than its end would follow, so that a line of exactly the limit stays whole.
                     if self.buffer.len() == MAX_LINE && bytes.first().is_some_and(|b| !matches!(b, b'\n' | b'\r')) {
-                        self.take(true, &mut lines);
+                        self.take(true, each);
                     } else if self.buffer.len() == MAX_LINE && !bytes.is_empty() {
                         self.after_cr = bytes[0] == b'\r';
                         bytes = &bytes[1..];
-                        self.take(false, &mut lines);
+                        self.take(false, each);
                     }
                 }
             }
         }
-        lines
     }
 
     /// True when a line has begun and not ended yet.
@@ -97,26 +108,33 @@ impl LineSplitter {
     pub fn flush(&mut self) -> Vec<SplitLine> {
         let mut lines = Vec::new();
         if !self.buffer.is_empty() {
-            self.take(true, &mut lines);
+            self.take(true, &mut |line| lines.push(line));
             self.flushed = true;
         }
         lines
     }
 
-    /// Moves the buffered line out, split where another begins inside it.
-    fn take(&mut self, cut: bool, lines: &mut Vec<SplitLine>) {
+    /// Moves the buffered line out.
+    fn take(&mut self, cut: bool, each: &mut impl FnMut(SplitLine)) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.give(&buffer, cut, each);
+        buffer.clear();
+        self.buffer = buffer;
+    }
+
+    /// Gives a line, split where another begins inside it.
+    fn give(&mut self, raw: &[u8], cut: bool, each: &mut impl FnMut(SplitLine)) {
         let flushed = std::mem::take(&mut self.flushed);
-        if flushed && self.buffer.is_empty() {
+        if flushed && raw.is_empty() {
             self.masker.ended();
             return;
         }
         let mut begin = 0;
-        for start in inner_starts(&self.buffer) {
-            lines.push(split_line(&mut self.masker, &self.buffer[begin..start], begin > 0, true));
+        for start in inner_starts(raw) {
+            each(split_line(&mut self.masker, &raw[begin..start], begin > 0, true));
             begin = start;
         }
-        lines.push(split_line(&mut self.masker, &self.buffer[begin..], begin > 0, cut));
-        self.buffer.clear();
+        each(split_line(&mut self.masker, &raw[begin..], begin > 0, cut));
     }
 }
 
@@ -145,19 +163,22 @@ fn is_banner(line: &[u8]) -> bool {
 
 /// The text of bytes without colours, and whether it tells all of them.
 fn decode(plain: &[u8]) -> (String, bool) {
-    let mut whole = std::str::from_utf8(plain).is_ok();
-    let text = String::from_utf8_lossy(plain)
-        .chars()
-        .map(|c| {
-            if c.is_control() && c != '\t' {
-                whole = false;
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
-        .collect();
-    (text, whole)
+    // Nearly every line. Without an early end it takes many bytes at once.
+    if plain.iter().fold(true, |shown, b| shown & (matches!(b, b' '..=b'~') | (*b == b'\t'))) {
+        return (String::from_utf8_lossy(plain).into_owned(), true);
+    }
+    if let Ok(text) = std::str::from_utf8(plain)
+        && !text.chars().any(is_hidden)
+    {
+        return (text.to_owned(), true);
+    }
+    let text = String::from_utf8_lossy(plain);
+    (text.chars().map(|c| if is_hidden(c) { char::REPLACEMENT_CHARACTER } else { c }).collect(), false)
+}
+
+/// What text cannot show.
+fn is_hidden(c: char) -> bool {
+    c.is_control() && c != '\t'
 }
 
 #[cfg(test)]

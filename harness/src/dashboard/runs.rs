@@ -38,7 +38,7 @@ pub(super) fn page(folder: &Path, recording: Option<&str>) -> Result<Vec<u8>, St
     }
     files.sort();
     if files.is_empty() {
-        return Err("the run's folder has no recording (*.jsonl)".to_owned());
+        return Err("the run's folder has no recording (*.jsonl, *.jsonl.zst)".to_owned());
     }
     let report = report_of(&files, folder)?;
     let mut html = Vec::new();

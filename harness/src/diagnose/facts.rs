@@ -19,7 +19,7 @@ const RECENT: usize = 64;
 /// Kinds of failures (way and URL) told apart; further ones only count.
 const MAX_FAILURES: usize = 32;
 
-/// Bytes of a line kept as evidence.
+/// Characters of a line kept as evidence.
 const MAX_TEXT: usize = 300;
 
 /// Something that happened once or more often.
@@ -48,6 +48,8 @@ pub(super) struct Facts {
     /// Ports on which the run's server listened, and whether it still does.
     pub(super) listening: BTreeMap<u16, bool>,
     pub(super) failures: Vec<Failure>,
+    /// Failures and crashes beyond the kinds told apart.
+    pub(super) left_out: u64,
     /// The last sign that a check or an update succeeded.
     pub(super) success: Option<Evidence>,
     pub(super) exhausted: Option<Evidence>,
@@ -101,10 +103,12 @@ impl Facts {
     }
 
     pub(super) fn line(&mut self, seq: u64, line: &ConsoleLine, at: Option<DeviceTime>) {
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(Evidence { seq, text: shortened(&line.text) });
+        // Most lines are nobody's evidence: the room of one that is forgotten serves the next.
+        let oldest = if self.recent.len() == RECENT { self.recent.pop_front() } else { None };
+        let mut text = oldest.map_or_else(String::new, |oldest| oldest.text);
+        text.clear();
+        shorten_into(&mut text, &line.text);
+        self.recent.push_back(Evidence { seq, text });
         if let Some(at) = at {
             self.device_ms = at.unwrapped_ms;
         }
@@ -185,6 +189,8 @@ impl Facts {
                     again(seen, line);
                 } else if self.panics.len() < MAX_FAILURES {
                     self.panics.insert(reason.clone(), first(line));
+                } else {
+                    self.left_out += 1;
                 }
             }
             DeviceEvent::Brownout => count(&mut self.brownout, line),
@@ -315,6 +321,8 @@ impl Facts {
                 evidence: attempt.evidence,
                 last,
             });
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -364,8 +372,19 @@ fn count(seen: &mut Option<Seen>, line: Evidence) {
 }
 
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(MAX_TEXT) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+    let mut short = String::new();
+    shorten_into(&mut short, text);
+    short
+}
+
+fn shorten_into(short: &mut String, text: &str) {
+    // A text of so few bytes has no more characters.
+    let end = if text.len() > MAX_TEXT { text.char_indices().nth(MAX_TEXT) } else { None };
+    match end {
+        Some((end, _)) => {
+            short.push_str(&text[..end]);
+            short.push_str("...");
+        }
+        None => short.push_str(text),
     }
 }

@@ -70,7 +70,13 @@ impl Diagnoser {
 
     /// The likely causes, the surest first.
     #[must_use]
-    pub fn finish(mut self) -> Vec<Cause> {
+    pub fn finish(self) -> Vec<Cause> {
+        self.conclude().causes
+    }
+
+    /// The likely causes, and what they are not drawn from.
+    #[must_use]
+    pub fn conclude(mut self) -> Conclusion {
         self.facts.close();
         let mut causes = connect::causes(&self.facts);
         causes.extend(answer::causes(&self.facts));
@@ -82,8 +88,17 @@ impl Diagnoser {
         }
         // Stable: within one confidence the rules' order stands, unresolved causes before resolved ones.
         causes.sort_by_key(|cause| (cause.resolved.is_some(), cause.confidence));
-        causes
+        Conclusion { causes, left_out: self.facts.left_out }
     }
+}
+
+/// What a diagnosis comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conclusion {
+    /// Likely causes, the surest first.
+    pub causes: Vec<Cause>,
+    /// Failures and crashes that there was no room to tell from others: each of a further way, URL or reason.
+    pub left_out: u64,
 }
 
 #[cfg(test)]

@@ -47,22 +47,33 @@ struct Table {
     set: RegexSet,
     /// Which rule each pattern of the set belongs to.
     rules: Vec<usize>,
+    /// Rules that are looked at one by one. One for some levels only is refused at a glance for most lines, and may match
+    /// nearly all text of its own (`.`), at each byte of which the set would stop. At a text that is not ASCII a word boundary
+    /// sends the whole set to an engine that is a hundred times slower; alone such a pattern is found by its letters.
+    alone: Vec<usize>,
 }
 
 impl Table {
     fn new(rules: &[Rule], on: On) -> Result<Self, regex::Error> {
-        let (indices, patterns): (Vec<_>, Vec<_>) = rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.on == on)
-            .map(|(index, rule)| (index, rule.pattern.as_str()))
-            .unzip();
-        Ok(Self { set: RegexSet::new(patterns)?, rules: indices })
+        let is_alone = |index: &usize| {
+            let rule = &rules[*index];
+            rule.levels.is_some() || has_word_boundary(rule.pattern.as_str())
+        };
+        let (alone, together): (Vec<_>, Vec<_>) =
+            (0..rules.len()).filter(|index| rules[*index].on == on).partition(is_alone);
+        let set = RegexSet::new(together.iter().map(|index| rules[*index].pattern.as_str()))?;
+        Ok(Self { set, rules: together, alone })
     }
 
-    fn matches<'a>(&'a self, text: &str) -> impl Iterator<Item = usize> + 'a {
-        self.set.matches(text).into_iter().map(|pattern| self.rules[pattern])
+    /// Adds the rules that may read a text; all others do not.
+    fn matches(&self, text: &str, candidates: &mut Vec<usize>) {
+        candidates.extend(self.set.matches(text).into_iter().map(|pattern| self.rules[pattern]));
+        candidates.extend_from_slice(&self.alone);
     }
+}
+
+fn has_word_boundary(pattern: &str) -> bool {
+    regex_syntax::parse(pattern).is_ok_and(|hir| hir.properties().look_set().contains_word_unicode())
 }
 
 impl Dialect {
@@ -79,17 +90,17 @@ impl Dialect {
         &self.name
     }
 
+    /// The patterns of all rules, for other tools to search for the same.
+    pub fn patterns(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.pattern.as_str())
+    }
+
     /// What a line says the device did, in the order of the rules. A rule whose captures do not fit the event (a number
     /// beyond its type) gives nothing, and an error without name or number gives way to one with.
     #[must_use]
     pub fn read(&self, line: &ConsoleLine) -> Vec<DeviceEvent> {
-        let mut matched: Vec<usize> = self.line.matches(&line.text).collect();
-        if let Some(message) = &line.message {
-            matched.extend(self.message.matches(message));
-        }
-        matched.sort_unstable();
         let mut events = Vec::new();
-        for event in matched.into_iter().filter_map(|index| self.rules[index].read(line)) {
+        for event in self.candidates(line).into_iter().filter_map(|index| self.rules[index].read(line)) {
             // Two rules may say the same of one line: it happened once.
             if !events.contains(&event) {
                 events.push(event);
@@ -100,13 +111,25 @@ impl Dialect {
         }
         events
     }
+
+    /// The rules that may read a line, in order.
+    pub(super) fn candidates(&self, line: &ConsoleLine) -> Vec<usize> {
+        let mut candidates = Vec::new();
+        self.line.matches(&line.text, &mut candidates);
+        if let Some(message) = &line.message {
+            self.message.matches(message, &mut candidates);
+        }
+        candidates.retain(|index| self.rules[*index].is_of_level(line));
+        candidates.sort_unstable();
+        candidates
+    }
 }
 
 impl Rule {
     /// The event, if the line is one for this rule.
     pub(super) fn read(&self, line: &ConsoleLine) -> Option<DeviceEvent> {
-        if let Some(levels) = &self.levels {
-            line.level.filter(|level| levels.contains(*level))?;
+        if !self.is_of_level(line) {
+            return None;
         }
         if let Some(tag) = &self.tag {
             line.tag.as_ref().filter(|found| tag.is_match(found))?;
@@ -130,6 +153,10 @@ impl Rule {
             fields.insert("message".to_owned(), Value::from(words));
         }
         serde_json::from_value(Value::Object(fields)).ok().map(complete)
+    }
+
+    fn is_of_level(&self, line: &ConsoleLine) -> bool {
+        self.levels.as_ref().is_none_or(|levels| line.level.is_some_and(|level| levels.contains(level)))
     }
 }
 

@@ -201,3 +201,29 @@ mod properties {
         assert!(lines > 1000);
     }
 }
+
+#[test]
+fn no_rule_that_reads_a_line_is_passed_over() {
+    let xiaozhi = embedded("xiaozhi").expect("embedded");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/consoles");
+    let mut console = String::new();
+    for entry in std::fs::read_dir(folder).expect("consoles") {
+        let bytes = std::fs::read(entry.expect("entry").path()).expect("console");
+        console.push_str(&String::from_utf8_lossy(&bytes));
+    }
+    // Letters beside what a rule looks for, at which words begin and end: as they are, and where text is not ASCII.
+    console.push_str("E (1) a: errno 104\nE (1) a: \u{e9}errno 104\nE (1) a: 天 errno=104\nW (1) b: status 404天\nW (1) b: 天 status 404\n");
+    let mut read = 0;
+    for line in LineSplitter::new().feed(console.as_bytes()) {
+        let candidates = xiaozhi.candidates(&line.line);
+        for (index, rule) in xiaozhi.rules.iter().enumerate() {
+            if rule.read(&line.line).is_some() {
+                assert!(candidates.contains(&index), "rule {} is passed over at {:?}", rule.name, line.line.text);
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 100, "{read}");
+    assert_eq!(events(&xiaozhi, "E (1) a: \u{e9}errno 104"), [], "no word begins there");
+    assert_eq!(events(&xiaozhi, "E (1) a: 天 errno=104").len(), 1);
+}

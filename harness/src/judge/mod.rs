@@ -110,12 +110,12 @@ fn overall(events: &[Event], observed: &Observed, expectations: &[ExpectationVer
         }
     }
     let worst = expectations.iter().map(|e| e.status).filter(|s| *s != Status::Skip).max().unwrap_or(Status::Pass);
-    if !observed.finished && worst == Status::Pass {
+    // An expectation that was not observed long enough says nothing of the firmware, one that failed does.
+    let failed = expectations.iter().any(|e| e.status == Status::Fail);
+    if !observed.finished && !failed {
         let reason = "abandoned: the recording has no end, so what came after it is not known".to_owned();
         return (Status::Error, Some(reason));
     }
-    // An expectation that was not observed long enough says nothing of the firmware, one that failed does.
-    let failed = expectations.iter().any(|e| e.status == Status::Fail);
     (if failed { Status::Fail } else { worst }, None)
 }
 

@@ -105,6 +105,14 @@ fn recording_that_ends_too_early_proves_nothing() {
 fn abandoned_recording_is_never_a_pass() {
     let valid = (1.0, device(DeviceEvent::MarkedValid));
     assert_eq!(status(happens(1, None), Some(10), &[valid]), Status::Error);
+    for expectation in [happens(1, None), happens(2, None)] {
+        let events = timeline(&[(1.0, device(DeviceEvent::MarkedValid))]);
+        let verdict = judge(&scenario(expectation, Some(10)), &events, &facts());
+        assert!(
+            verdict.reason.is_some_and(|reason| reason.starts_with("abandoned")),
+            "whether or not it was met by then"
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! Recordings: a run's timeline on disk as JSON Lines, written as the run goes, readable to the last whole line.
+//!
+//! They stand on disk as text or compressed ([`Form`]); whoever reads one need not know which.
+
+mod form;
+mod read;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::judge::Facts;
 use crate::timeline::Event;
 use crate::verdict::Verdict;
+
+pub use form::Form;
+
+use form::Output;
 
 /// Version of the form; raised when a reader of the former could misread the new one.
 pub const FORMAT: u32 = 1;
@@ -87,6 +95,19 @@ pub enum RecordingError {
         /// Why.
         why: String,
     },
+    /// What zstd wrote was changed.
+    #[error(
+        "recording {}: {why} somewhere after line {lines}; `zstd -dc` prints the lines before the damage, copy the file anew \
+         if it came from elsewhere", path.display()
+    )]
+    Unpacking {
+        /// Which file.
+        path: PathBuf,
+        /// Lines read before it was noticed.
+        lines: usize,
+        /// Why, in zstd's words.
+        why: String,
+    },
     /// Not a recording, or one of a newer version.
     #[error("{}: {why}", path.display())]
     NotReadable {
@@ -101,7 +122,8 @@ pub enum RecordingError {
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
-    file: BufWriter<File>,
+    output: Output,
+    line: Vec<u8>,
 }
 
 impl Writer {
@@ -110,13 +132,11 @@ impl Writer {
     /// # Errors
     ///
     /// The folder cannot be written, or the file is there already.
-    pub fn create(path: &Path, header: &Header) -> Result<Self, RecordingError> {
-        let file = File::create_new(path).map_err(|source| RecordingError::Io {
-            doing: "create",
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut writer = Self { path: path.to_owned(), file: BufWriter::new(file) };
+    pub fn create(path: &Path, form: Form, header: &Header) -> Result<Self, RecordingError> {
+        let io = |source| RecordingError::Io { doing: "create", path: path.to_owned(), source };
+        let file = File::create_new(path).map_err(io)?;
+        let output = Output::new(file, form).map_err(io)?;
+        let mut writer = Self { path: path.to_owned(), output, line: Vec::new() };
         writer.line(&Line::Header(Box::new(header.clone())))?;
         Ok(writer)
     }
@@ -136,14 +156,17 @@ impl Writer {
     ///
     /// The disk is full or gone.
     pub fn finish(mut self, footer: Footer) -> Result<(), RecordingError> {
-        self.line(&Line::Footer(footer))
+        self.line(&Line::Footer(footer))?;
+        let Self { path, output, .. } = self;
+        output.finish().map_err(|source| RecordingError::Io { doing: "write", path, source })
     }
 
     fn line(&mut self, line: &Line) -> Result<(), RecordingError> {
-        let written = serde_json::to_writer(&mut self.file, line)
-            .map_err(std::io::Error::from)
-            .and_then(|()| self.file.write_all(b"\n"))
-            .and_then(|()| self.file.flush());
+        self.line.clear();
+        let written = serde_json::to_writer(&mut self.line, line).map_err(std::io::Error::from).and_then(|()| {
+            self.line.push(b'\n');
+            self.output.line(&self.line)
+        });
         written.map_err(|source| RecordingError::Io { doing: "write", path: self.path.clone(), source })
     }
 }
@@ -157,68 +180,6 @@ pub struct Recording {
     pub events: Vec<Event>,
     /// Footer; a run that was abandoned has none.
     pub footer: Option<Footer>,
-}
-
-impl Recording {
-    /// Reads a recording. A last line that is cut off is left out: the run was abandoned there.
-    ///
-    /// # Errors
-    ///
-    /// No file, no recording, a newer version, or a damaged line before the last.
-    pub fn read(path: &Path) -> Result<Self, RecordingError> {
-        let io = |source| RecordingError::Io { doing: "read", path: path.to_owned(), source };
-        let file = File::open(path).map_err(io)?;
-        let mut header = None;
-        let mut events: Vec<Event> = Vec::new();
-        let mut footer = None;
-        let mut reader = BufReader::new(file);
-        let mut bytes = Vec::new();
-        for number in 1.. {
-            bytes.clear();
-            if reader.read_until(b'\n', &mut bytes).map_err(io)? == 0 {
-                break;
-            }
-            let whole = bytes.last() == Some(&b'\n');
-            if number == 1 {
-                header = Some(read_header(path, &bytes)?);
-                continue;
-            }
-            match serde_json::from_slice(&bytes) {
-                Ok(Line::Event(event)) if event.seq == events.len() as u64 => events.push(*event),
-                Ok(Line::Footer(found)) => footer = Some(found),
-                Ok(_) => return Err(damaged(path, number, "it is out of order".to_owned())),
-                Err(_) if !whole => break,
-                Err(e) => return Err(damaged(path, number, e.to_string())),
-            }
-        }
-        let header = header.ok_or_else(|| RecordingError::NotReadable {
-            path: path.to_owned(),
-            why: "the file is empty: the run was abandoned before it began".to_owned(),
-        })?;
-        Ok(Self { header, events, footer })
-    }
-}
-
-fn damaged(path: &Path, line: usize, why: String) -> RecordingError {
-    RecordingError::Damaged { path: path.to_owned(), line, why }
-}
-
-fn read_header(path: &Path, bytes: &[u8]) -> Result<Header, RecordingError> {
-    let not = |why: String| RecordingError::NotReadable { path: path.to_owned(), why };
-    let value: serde_json::Value =
-        serde_json::from_slice(bytes).map_err(|_| not("this is no brickproof recording (*.jsonl)".to_owned()))?;
-    let format = value["header"]["format"].as_u64();
-    match format {
-        Some(format) if format > u64::from(FORMAT) => Err(not(format!(
-            "it has format {format}, this program reads up to {FORMAT}: use the brickproof that made it, or a newer one"
-        ))),
-        Some(_) => match serde_json::from_value(value) {
-            Ok(Line::Header(header)) => Ok(*header),
-            Ok(_) => Err(not("this is no brickproof recording".to_owned())),
-            Err(e) => Err(damaged(path, 1, e.to_string())),
-        },
-        None => Err(not("this is no brickproof recording: its first line is no header".to_owned())),
-    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use crate::board::serial::Connection;
 use crate::firmware_file::FirmwareFile;
 use crate::image::Catalogue;
 use crate::mutant::Mutant;
+use crate::recording::Form;
 use crate::report::model::{self, Report, ScenarioReport};
 use crate::rig::{Interrupt, RunImages};
 use crate::safekeeping::Store;
@@ -88,6 +89,8 @@ pub struct RunConfig {
     pub catalogue: Catalogue,
     /// The run's folder, which exists and is empty.
     pub folder: PathBuf,
+    /// How recordings stand in it.
+    pub form: Form,
     /// How often each scenario is run.
     pub repeat: u32,
     /// How many at once.
@@ -140,6 +143,7 @@ impl RunConfig {
             firmware,
             catalogue,
             folder,
+            form: Form::Plain,
             repeat: 1,
             jobs: 1,
             real_time: false,

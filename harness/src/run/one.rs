@@ -33,7 +33,7 @@ use crate::engine;
 use crate::firmware_file::Provision;
 use crate::image::{BootloaderCapability, ImageError, Layout};
 use crate::judge::{self, Facts};
-use crate::recording::{self, Footer, Header};
+use crate::recording::{self, Footer, Form, Header};
 use crate::report::model::ScenarioReport;
 use crate::rig::{BoardRig, preflight};
 use crate::scenario::{
@@ -292,10 +292,10 @@ struct Job<'a> {
 
 impl Job<'_> {
     /// File name of the recording.
-    fn recording(&self) -> String {
+    fn recording(&self, form: Form) -> String {
         let stem = file_stem(&self.scenario.name);
         let attempt = if self.config.repeat > 1 { format!("-{}", self.attempt) } else { String::new() };
-        format!("{stem}{attempt}.jsonl")
+        form.file_name(&format!("{stem}{attempt}"))
     }
 }
 
@@ -327,9 +327,9 @@ fn execute(job: &Job<'_>, dialect: &Arc<Dialect>, progress: &Sender<Progress>) -
         began_wall_ms: wall_ms(),
         warped: config.is_warped(),
     };
-    let name = job.recording();
+    let name = job.recording(config.form);
     let path = config.folder.join(&name);
-    let writer = recording::Writer::create(&path, &header).map_err(|e| e.to_string())?;
+    let writer = recording::Writer::create(&path, config.form, &header).map_err(|e| e.to_string())?;
     let file = relative(&config.folder, &name);
 
     // The guard: it ends a run that yields. One that never does cannot be ended from outside; nothing in the virtual
@@ -492,7 +492,8 @@ async fn on_board(
         interrupt: config.interrupt.clone(),
         seed: config.seed,
         core_dump: None,
-        evidence: config.folder.join(job.recording()),
+        // Files beside the recording take its plain name with an end of their own.
+        evidence: config.folder.join(job.recording(Form::Plain)),
         snapshot: None,
     };
     let started = Action::RunStarted {

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::outcome::{evidence, report_recording};
 use super::{made_by, rfc3339};
-use crate::recording::Recording;
+use crate::recording::{Form, Recording};
 use crate::report::html;
 use crate::report::model::{self, Report, ScenarioReport};
 
@@ -20,11 +20,16 @@ pub fn recordings_below(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<(
         let path = entry?.path();
         if path.is_dir() {
             recordings_below(&path, files)?;
-        } else if path.extension().is_some_and(|e| e == "jsonl") {
+        } else if Form::of_name(&path).is_some_and(|form| form == Form::Plain || !has_plain(&path)) {
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Whether the same recording stands there as text: whoever packs one with zstd has both, and it is one run.
+fn has_plain(compressed: &Path) -> bool {
+    compressed.with_extension("").is_file()
 }
 
 /// A report of recordings, each judged again. They are named relative to `folder` where they lie below it.

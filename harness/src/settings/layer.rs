@@ -63,6 +63,8 @@ pub struct RunLayer {
     pub jobs: Option<std::num::NonZeroU32>,
     /// Seed of everything random in a run.
     pub seed: Option<u64>,
+    /// Compresses recordings as they are written (`*.jsonl.zst`).
+    pub compress: Option<bool>,
     /// History that keeps a summary of each run: a file (SQLite), or postgres://USER@HOST/DATABASE.
     pub history: Option<String>,
 }
@@ -163,7 +165,7 @@ macro_rules! over {
 impl RunLayer {
     fn over(self, lower: Self) -> Self {
         over!(self over lower: board, report, firmware, catalogue, port, bind, advertise, wait_board, max_device_time, jobs,
-            seed, history)
+            seed, compress, history)
     }
 }
 

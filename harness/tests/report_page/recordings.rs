@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use brickproof::console::{ConsoleReader, ReadLine};
-use brickproof::recording::{Footer, Header, Recording, Writer};
+use brickproof::recording::{Footer, Form, Header, Recording, Writer};
 use brickproof::timeline::{Action, ConsoleLine, Event, EventKind, Timeline};
 use brickproof::verdict::Verdict;
 
@@ -47,7 +47,7 @@ impl Folder {
         let dialect = brickproof::dialect::load("xiaozhi").expect("dialect");
         let mut reader = ConsoleReader::new(Arc::new(dialect));
         let path = self.path().join(name);
-        let mut writer = Writer::create(&path, header).expect("recording");
+        let mut writer = Writer::create(&path, Form::Plain, header).expect("recording");
         let sink = |event: &Event| writer.event(event).expect("written");
         let mut line = Timeline::new(|| header.began_wall_ms, sink);
         let moment = std::time::Duration::from_millis;

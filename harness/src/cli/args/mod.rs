@@ -152,6 +152,9 @@ pub struct RunArgs {
     /// Folder for recordings and reports; brickproof-report unless configured.
     #[arg(long, value_name = "DIR")]
     pub report: Option<PathBuf>,
+    /// Compresses recordings as they are written (`*.jsonl.zst`); `--compress=false` where the project file says otherwise.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub compress: Option<bool>,
     /// Runs each scenario so many times.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub repeat: u32,

@@ -10,7 +10,7 @@ use crate::compare::FailOn;
 /// Arguments of `judge`.
 #[derive(Clone, Debug, Args)]
 pub struct JudgeArgs {
-    /// Recordings (`*.jsonl`).
+    /// Recordings (`*.jsonl`, `*.jsonl.zst`).
     #[arg(value_name = "RECORDING", required = true)]
     pub recordings: Vec<PathBuf>,
     /// Prints the verdicts as JSON.
@@ -58,7 +58,7 @@ pub struct ReportArgs {
 /// Arguments of `analyze`.
 #[derive(Clone, Debug, Args)]
 pub struct AnalyzeArgs {
-    /// Captured console log; `-` is stdin.
+    /// Captured console log, also compressed by zstd; `-` is stdin.
     #[arg(value_name = "CONSOLE.log")]
     pub file: PathBuf,
     /// Dialect: a built-in name (esp-idf, xiaozhi) or a file.
