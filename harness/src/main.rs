@@ -6,6 +6,7 @@ use brickproof::cli;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    cli::on_panic();
     let arguments = cli::args::Cli::parse();
     match cli::run(&arguments) {
         Ok(code) => ExitCode::from(code),

@@ -247,6 +247,42 @@ fn scenario_whose_text_holds_a_secret_is_refused_in_clear_words() {
 }
 
 #[test]
+fn what_names_a_scenario_or_a_run_is_masked_in_all_that_is_written_of_it() {
+    let bench = Bench::new("[secrets]\nenv = [\"PLANTED_MARKED\"]\npatterns = ['virt\\w+']\n");
+    bench.scenario(MARKED, "{server.url}");
+    bench.scenario("plain", "{server.url}");
+    let text = std::fs::read_to_string(bench.path("plain.toml")).expect("scenario");
+    std::fs::write(bench.path("told.toml"), text.replace("that cannot happen", MARKED)).expect("scenario");
+    let named = format!("{MARKED}.toml");
+    let label = format!("built with {MARKED}");
+    let arguments = [
+        "run",
+        &named,
+        "told.toml",
+        "plain.toml",
+        "--ci",
+        "--history",
+        "h.db",
+        "--label",
+        &label,
+        "--report",
+        "report",
+    ];
+    let ran = bench.runs(&arguments);
+    assert_eq!(code(&ran), 3, "{}{}", stdout(&ran), stderr(&ran));
+    is_masked("stdout", &ran.stdout, &[MARKED]);
+    assert!(!holds(&ran.stderr, MARKED), "{}", stderr(&ran));
+    let written = files(&bench.path("report")).into_iter().chain([bench.path("h.db"), bench.path("step-summary.md")]);
+    for file in written {
+        let bytes = std::fs::read(&file).expect("a file");
+        assert!(!holds(&bytes, MARKED), "{} holds it: {}", file.display(), String::from_utf8_lossy(&bytes));
+    }
+    // The board is one and the same in the run and in its recording: added again, nothing is new.
+    let added = bench.runs(&["history", "add", "report", "--history", "h.db"]);
+    assert!(stdout(&added).starts_with("0 of 1 runs are new"), "{}{}", stdout(&added), stderr(&added));
+}
+
+#[test]
 fn captured_console_is_analysed_without_its_secrets() {
     let bench = Bench::new(SETTINGS);
     let console = format!(

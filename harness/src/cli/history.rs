@@ -58,6 +58,7 @@ fn show(args: &HistoryArgs, sources: &Sources) -> Result<u8> {
 
 fn add(args: &HistoryAddArgs, sources: &Sources) -> Result<u8> {
     let place = needed(&args.history, sources)?;
+    let label = args.label.as_deref().map(|label| super::secrets::process().mask(label).into_owned());
     let mut store = Store::open(&place, Access::Write).map_err(Report::msg)?;
     let mut entries = Vec::new();
     for file in recordings(&args.runs)? {
@@ -67,7 +68,7 @@ fn add(args: &HistoryAddArgs, sources: &Sources) -> Result<u8> {
         // A run's recordings are in its folder, whose name is the run's.
         let folder = std::path::absolute(&file).ok().and_then(|f| Some(f.parent()?.file_name()?.to_owned()));
         let run = folder.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-        entries.push(entry(&scenario, Some(&recording), &run, 0, args.label.as_deref()));
+        entries.push(entry(&scenario, Some(&recording), &run, 0, label.as_deref()));
     }
     let all = entries.len();
     let added = store.add(&entries).map_err(Report::msg)?;
@@ -114,6 +115,7 @@ impl Keeper {
             Err(why) if why.is_passing() => warn(&format!("{why}; it is tried again when the run has ended"))?,
             Err(why) => return Err(Report::msg(why)),
         }
+        let label = label.map(|label| super::secrets::process().mask(&label).into_owned());
         Ok(Self { place, label })
     }
 
@@ -137,8 +139,10 @@ impl Keeper {
         match self.written(&entries) {
             Ok(trends) => Ok(Some(Past::of(&trends, &report.scenarios, self.place.to_string()))),
             Err(why) => {
+                let label = self.label.as_ref().map_or_else(String::new, |label| format!(" --label '{label}'"));
                 warn(&format!(
-                    "{why}; the run's verdicts, reports and recordings are whole: `brickproof history add {}` takes it in later",
+                    "{why}; the run's verdicts, reports and recordings are whole: `brickproof history add {}{label} --history …` takes \
+                     it in later",
                     folder.display()
                 ))?;
                 Ok(None)

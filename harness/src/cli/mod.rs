@@ -23,7 +23,7 @@ use std::io::{IsTerminal, Write};
 
 use args::{Cli, Command, LogFormat, When};
 use miette::Result;
-pub use secrets::told;
+pub use secrets::{on_panic, told};
 
 use crate::settings::{Settings, Sources};
 

@@ -12,7 +12,7 @@ use super::run::one_board;
 use crate::board::flash::Region;
 use crate::board::nvs::open;
 use crate::run::{acquire, hold, with_nvs};
-use crate::secrets::{MASK, Secrets, is_secret_name};
+use crate::secrets::{MASK, is_secret_name};
 use crate::settings::Sources;
 
 /// What a command made of a partition: its words, and the bytes where they changed.
@@ -149,7 +149,7 @@ fn hidden(key: &str, value: &Value, values: bool) -> String {
         // A length is no secret.
         (_, false) if is_long => words(value),
         (true, _) => MASK.to_owned(),
-        (false, _) => Secrets::default().mask(&shown(value)).into_owned(),
+        (false, _) => super::secrets::process().mask(&shown(value)).into_owned(),
     }
 }
 

@@ -168,6 +168,39 @@ mod tests {
     }
 
     #[test]
+    fn crash_after_a_line_that_was_cut_in_a_secret_is_told_whole() {
+        let crashes = [
+            "Guru Meditation Error: Core  0 panic'ed (LoadProhibited). Exception was unhandled.",
+            "abort() was called at PC 0x4037c1d3 on core 0",
+            "assert failed: xQueueSemaphoreTake queue.c:1545",
+            "***ERROR*** A stack overflow in task main has been detected.",
+            "Backtrace: 0x40375a1d:0x3fc95f90 0x4037e1a9:0x3fc95fb0",
+            "Core  0 register dump:",
+            "MEPC    : 0x42005440  RA      : 0x42005436",
+            "ELF file SHA256: a511d501e",
+            "Rebooting...",
+            "CORRUPT HEAP: Bad head at 0x3fc9a4e0",
+            "panicked at src/main.rs:10:5:",
+        ];
+        for cut in ["I (100) app: token=", "{\"token\":\"abc", "I (100) app: got Authorization: Bearer abc"] {
+            for crash in crashes {
+                let mut reader = reader(&[]);
+                let console = format!("{cut}I (101) esp-tls: oops\r\n{crash}\r\n");
+                let lines = reader.feed(console.as_bytes());
+                assert_eq!(texts(&lines).last(), Some(&crash), "after {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_masked_in_the_stamp_of_a_line() {
+        let mut reader = reader(&["70021234"]);
+        let lines = reader.feed(b"I (70021234) Ota: 70021234\r\n");
+        assert_eq!(texts(&lines), ["I (70021234) Ota: ***"]);
+        assert_eq!(lines[0].1.map(|at| at.ms), Some(70_021_234));
+    }
+
+    #[test]
     fn end_of_a_flushed_prompt_is_its_end() {
         let mut reader = reader(&[]);
         reader.feed(b"Password: ");

@@ -141,8 +141,10 @@ impl LineSplitter {
 fn split_line(masker: &mut LineMasker, raw: &[u8], begins: bool, cut: bool) -> SplitLine {
     // A colour in the middle of a secret does not hide it.
     let plain = without_colours(raw);
-    let begins = begins || is_banner(&plain);
-    let masked = masker.mask(Line { bytes: &plain, header: header::length(&plain), begins, cut });
+    let begins = begins || begins_by_itself(&plain);
+    let header = header::length(&plain);
+    let stamp = plain[..header].iter().position(|b| *b == b')').map_or(0, |end| end + 1);
+    let masked = masker.mask(Line { bytes: &plain, stamp, header, begins, cut });
     // Where something was masked, the raw bytes are told without it too.
     let raw = if let Cow::Owned(masked) = &masked { masked.as_slice() } else { raw };
     let (text, whole) = decode(&masked);
@@ -155,10 +157,41 @@ fn split_line(masker: &mut LineMasker, raw: &[u8], begins: bool, cut: bool) -> S
     SplitLine { line: ConsoleLine { text, raw: (!whole).then(|| hex::encode(raw)), cut, level, tag, message }, stamp }
 }
 
-/// True for a line of the ROM's after a reset.
-fn is_banner(line: &[u8]) -> bool {
+/// How lines begin that go on with no other: those of the ROM after a reset, and those that tell of a crash (ESP-IDF's panic handler,
+/// its heap and stack checks, its task watchdog; esp-backtrace's). A secret's open end in a line before must never swallow one.
+const BEGINNINGS: [&str; 26] = [
+    "ESP-ROM:",
+    "Build:",
+    "ets ",
+    "rst:0x",
+    "Guru Meditation Error",
+    "abort() was called",
+    "assert failed:",
+    "assertion \"",
+    "***ERROR***",
+    "Stack smashing protect",
+    "CORRUPT HEAP",
+    "Backtrace:",
+    "Core ",
+    "Stack memory:",
+    "MEPC",
+    "PC      :",
+    "EXCVADDR",
+    "ELF file SHA256",
+    "Rebooting...",
+    "Brownout detector",
+    "Task watchdog got triggered",
+    "Debug exception reason:",
+    "====================== PANIC",
+    "panicked at",
+    "thread '",
+    "================= CORE DUMP START",
+];
+
+/// True for a line that goes on with no other.
+fn begins_by_itself(line: &[u8]) -> bool {
     let line = line.trim_ascii_start();
-    [&b"ESP-ROM:"[..], b"ets ", b"rst:0x"].iter().any(|begin| line.starts_with(begin))
+    BEGINNINGS.iter().any(|begin| line.starts_with(begin.as_bytes()))
 }
 
 /// The text of bytes without colours, and whether it tells all of them.

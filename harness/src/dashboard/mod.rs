@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Path, Query, Request, State};
@@ -19,7 +20,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ota_server::api::names_an_address;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::history::{Access, Filter, HistoryError, Place, Stamp, Store, Trend, trends};
 use pages::{Shown, View};
@@ -27,6 +28,9 @@ use runs::Runs;
 
 /// Requests that read a history or recordings at once; others wait. Each may hold a page of some 100 MiB.
 const AT_ONCE: usize = 2;
+
+/// How long answers under way have when it is told to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The policy of the dashboard's own pages: their style sheet, their form, and nothing from anywhere else.
 const POLICY: &str =
@@ -44,7 +48,7 @@ pub struct Sources {
 struct Dashboard {
     history: Place,
     runs: Runs,
-    room: Semaphore,
+    room: Arc<Semaphore>,
     /// The trends of all, as they were when the history had this stamp: a long history takes a second to read.
     known: Mutex<Option<(Stamp, Arc<Vec<Trend>>)>>,
 }
@@ -62,14 +66,30 @@ pub async fn serve(
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let router = router(sources, listener.local_addr()?);
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+    let (asked, begun) = oneshot::channel();
+    let shutdown = async {
+        shutdown.await;
+        // Whoever waited for it may have ended first.
+        let _ = asked.send(());
+    };
+    let late = async {
+        match begun.await {
+            Ok(()) => tokio::time::sleep(LAST_WORDS).await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = axum::serve(listener, router).with_graceful_shutdown(shutdown).into_future() => served,
+        // A client that never ends its request does not hold it.
+        () = late => Ok(()),
+    }
 }
 
 fn router(sources: Sources, address: SocketAddr) -> Router {
     let dashboard = Dashboard {
         history: sources.history,
         runs: Runs::below(sources.reports),
-        room: Semaphore::new(AT_ONCE),
+        room: Arc::new(Semaphore::new(AT_ONCE)),
         known: Mutex::default(),
     };
     let router = Router::new()
@@ -186,10 +206,13 @@ async fn scenario(State(dashboard): State<Arc<Dashboard>>, Query(which): Query<W
     let found = dashboard.trends(filter).await?.into_iter().find(|trend| trend.chip == which.chip);
     let trend = found.ok_or_else(|| Refusal::none("the history has no run of this scenario on this board"))?;
     let last = which.last.unwrap_or(pages::LISTED);
-    let kept = |run: &str| !dashboard.runs.find(run).is_empty();
-    let view = View { history: &dashboard.history.to_string(), last, kept: &kept };
-    let page = pages::scenario(&trend, &view).map_err(|e| Refusal::broken(e.to_string()))?;
-    Ok(html(page))
+    let of = Arc::clone(&dashboard);
+    let page = dashboard.aside(move || {
+        let kept = |run: &str| !of.runs.find(run).is_empty();
+        let view = View { history: &of.history.to_string(), last, kept: &kept };
+        pages::scenario(&trend, &view)
+    });
+    Ok(html(page.await?.map_err(|e| Refusal::broken(e.to_string()))?))
 }
 
 /// Which of a run's recordings, and where several folders have a run of this name, which of them.
@@ -253,7 +276,12 @@ impl Dashboard {
     /// Does what takes long on a thread of its own.
     async fn aside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
         // The semaphore is never closed.
-        let _room = self.room.acquire().await.map_err(|e| Refusal::broken(e.to_string()))?;
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(|e| Refusal::broken(e.to_string()))?;
+        let work = move || {
+            // Held by the work: a client that leaves makes no room before it is done.
+            let _room = room;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(|e| Refusal::broken(format!("the page could not be made: {e}")))
     }
 }

@@ -232,9 +232,18 @@ fn run_row(run: &Run, view: &View<'_>) -> RunRow {
     }
 }
 
+/// A name as one part of a path.
+fn segment(name: &str) -> String {
+    let mut url = url::Url::parse("http://x/").ok();
+    if let Some(Ok(mut path)) = url.as_mut().map(url::Url::path_segments_mut) {
+        path.push(name);
+    }
+    url.map_or_else(String::new, |url| url.path().trim_start_matches('/').to_owned())
+}
+
 /// Where the page of a run is: of its recording alone, and of all.
 fn pages(run: &Run) -> (String, String) {
-    let whole = format!("run/{}", url::form_urlencoded::byte_serialize(run.run.as_bytes()).collect::<String>());
+    let whole = format!("run/{}", segment(&run.run));
     let file = run.recording.as_deref().and_then(|path| path.rsplit('/').next());
     let one = file.map_or_else(
         || whole.clone(),

@@ -18,7 +18,9 @@ use super::row;
 const FORMS: [(i64, &str, &str); 1] = [(1, "attempts", include_str!("../../migrations/0001_attempts.sql"))];
 /// A server that does not answer within this is taken for gone: the run's verdict must not wait for it.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Other writers of an SQLite file are waited for so long; each holds it for some milliseconds.
+/// Other writers of an SQLite file are waited for so long; each holds it for some milliseconds. Less before a run, which may be tried again
+/// after it.
+const BUSY_AT_FIRST: &str = "PRAGMA busy_timeout = 15000";
 const BUSY: &str = "PRAGMA busy_timeout = 60000";
 
 /// What a history is opened for.
@@ -76,7 +78,7 @@ impl Store {
         let connection = runtime.block_on(async {
             let mut connection = in_time("open", place, AnyConnection::connect(&url)).await?;
             if let Place::File(_) = place {
-                in_time("open", place, connection.execute(BUSY)).await?;
+                in_time("open", place, connection.execute(BUSY_AT_FIRST)).await?;
             }
             bring_up(&mut connection, place, access).await?;
             Ok(connection)
@@ -92,6 +94,9 @@ impl Store {
     pub fn add(&mut self, entries: &[Entry]) -> Result<u64, HistoryError> {
         let (place, connection) = (&self.place, &mut self.connection);
         self.runtime.block_on(async {
+            if let Place::File(_) = place {
+                in_time("write to", place, connection.execute(BUSY)).await?;
+            }
             in_time("write to", place, async {
                 // SQLite's plain BEGIN would take the lock for writing at the first INSERT, and fail at once where another
                 // transaction took it in between.
@@ -210,14 +215,14 @@ async fn bring_up(connection: &mut AnyConnection, place: &Place, access: Access)
             Place::Postgres(_) => migrator.run_direct(None, connection, false).await,
         }
     };
-    match tokio::time::timeout(PATIENCE.max(Duration::from_secs(90)), done).await {
+    match tokio::time::timeout(patience(place), done).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(MigrateError::VersionMissing(found))) => Err(newer(found)),
         Ok(Err(MigrateError::Execute(why) | MigrateError::ExecuteMigration(why, _))) => {
             Err(failed("open", place, &words(&why), is_passing(&why)))
         }
         Ok(Err(why)) => Err(failed("open", place, &why.to_string(), false)),
-        Err(_) => Err(failed("open", place, "another writer holds it", true)),
+        Err(_) => Err(failed("open", place, "it does not answer, or another writer holds it", true)),
     }
 }
 
@@ -259,8 +264,7 @@ async fn in_time<T>(
     place: &Place,
     work: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, HistoryError> {
-    // An SQLite file has its own patience with other writers.
-    let patience = if let Place::File(_) = place { Duration::from_secs(90) } else { PATIENCE };
+    let patience = patience(place);
     match tokio::time::timeout(patience, work).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(why)) => Err(failed(doing, place, &words(&why), is_passing(&why))),
@@ -268,7 +272,18 @@ async fn in_time<T>(
     }
 }
 
+fn patience(place: &Place) -> Duration {
+    // An SQLite file has its own patience with other writers.
+    if let Place::File(_) = place { Duration::from_secs(90) } else { PATIENCE }
+}
+
 fn is_passing(why: &sqlx::Error) -> bool {
+    // SQLite: 5 busy, 6 locked, with what is told more exactly in higher bits (SQLite documentation, "Result and Error Codes").
+    if let sqlx::Error::Database(e) = why
+        && let Some(code) = e.code().and_then(|code| code.parse::<u32>().ok().filter(|_| code.len() < 5))
+    {
+        return matches!(code & 0xff, 5 | 6);
+    }
     matches!(why, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed)
         // PostgreSQL: class 08 connection exception, 53 insufficient resources, 57 operator intervention (shutdown, start).
         || matches!(why, sqlx::Error::Database(e) if e.code().is_some_and(|c| ["08", "53", "57"].iter().any(|class| c.starts_with(class)) && c.len() == 5))

@@ -73,6 +73,19 @@ pub struct ScenarioReport {
     pub last_lines: Vec<Line>,
 }
 
+impl ScenarioReport {
+    /// Shows every text but those read off the timeline, the board and the reason, to be masked.
+    pub fn each_text(&mut self, see: &mut dyn FnMut(&mut String)) {
+        [&mut self.name, &mut self.summary, &mut self.file].into_iter().for_each(&mut *see);
+        for e in &mut self.expectations {
+            [&mut e.label, &mut e.found, &mut e.source].into_iter().for_each(&mut *see);
+        }
+        if let Some(cause) = &mut self.cause {
+            [&mut cause.sentence, &mut cause.advice].into_iter().for_each(&mut *see);
+        }
+    }
+}
+
 #[cfg(test)]
 impl Report {
     /// An empty one: what the tests of reports begin with.

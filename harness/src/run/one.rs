@@ -60,18 +60,34 @@ pub(super) struct Shared<'r> {
     pub(super) dialect: &'r Result<Arc<Dialect>, String>,
 }
 
-/// Runs a scenario to its report. Whatever goes wrong is in the report.
+/// Runs a scenario to its report. Whatever goes wrong is in the report; nothing in it is what must not be shown.
 pub(super) fn run(
     shared: &Shared<'_>,
     selected: &Selected,
     attempt: u32,
     progress: &Sender<Progress>,
 ) -> ScenarioReport {
+    let config = shared.config;
+    let secrets = config.secrets.fork();
+    config.credentials.iter().filter_map(NvsItem::secret).for_each(|secret| secrets.add_value(secret));
+    let mut report = unmasked(shared, selected, attempt, progress, &secrets);
+    // Events are masked. What comes of the scenario and the board is not, and a scenario may be refused for what it holds. The board's
+    // name is masked as in the recording, which is to be the same run.
+    std::iter::once(&mut report.board).chain(&mut report.reason).for_each(|text| secrets.mask_in(text));
+    report.each_text(&mut |text| secrets.mask_known_in(text));
+    report
+}
+
+fn unmasked(
+    shared: &Shared<'_>,
+    selected: &Selected,
+    attempt: u32,
+    progress: &Sender<Progress>,
+    secrets: &Secrets,
+) -> ScenarioReport {
     let Shared { config, attached, dialect } = shared;
     let begun = Instant::now();
     let board = config.board_name();
-    let secrets = config.secrets.fork();
-    config.credentials.iter().filter_map(NvsItem::secret).for_each(|secret| secrets.add_value(secret));
     let rig_error = |why: String| Verdict::rig_error(secrets.mask(&why).into_owned());
     let (values, authority) = match values(config, selected) {
         Ok(values) => values,
@@ -102,8 +118,8 @@ pub(super) fn run(
         let reason = format!("{signal} ended the run before this scenario began");
         return scenario_report(&ran, &[], &rig_error(reason));
     }
-    let taken = environment::of_scenario(&scenario, &secrets, config.variable);
-    let taken = taken.and_then(|taken| kept_out::check(&scenario, &values.0, &secrets).map(|()| taken));
+    let taken = environment::of_scenario(&scenario, secrets, config.variable);
+    let taken = taken.and_then(|taken| kept_out::check(&scenario, &values.0, secrets).map(|()| taken));
     let executed = match (dialect, taken) {
         (Ok(dialect), Ok(environment)) => {
             let secrets = secrets.clone();

@@ -20,16 +20,17 @@ pub fn recordings_below(folder: &Path, files: &mut Vec<PathBuf>) -> io::Result<(
         let path = entry?.path();
         if path.is_dir() {
             recordings_below(&path, files)?;
-        } else if Form::of_name(&path).is_some_and(|form| form == Form::Plain || !has_plain(&path)) {
+        } else if is_recording(&path) {
             files.push(path);
         }
     }
     Ok(())
 }
 
-/// Whether the same recording stands there as text: whoever packs one with zstd has both, and it is one run.
-fn has_plain(compressed: &Path) -> bool {
-    compressed.with_extension("").is_file()
+/// Whether a file is a recording by its name, and no packed copy beside one: whoever packs one with zstd has both, and it is one run.
+#[must_use]
+pub fn is_recording(path: &Path) -> bool {
+    Form::of_name(path).is_some_and(|form| form == Form::Plain || !path.with_extension("").is_file())
 }
 
 /// A report of recordings, each judged again. They are named relative to `folder` where they lie below it.

@@ -18,6 +18,7 @@ use super::model::{
 use super::raw::{RawExpect, RawImages, RawPattern, RawScenario, RawStep};
 use super::values::{Values, delay_law};
 use crate::problem::{Problems, meant, suggestion};
+use crate::secrets::Secrets;
 
 pub(super) struct Checker<'c, 't> {
     pub(super) problems: &'c mut Problems<'t>,
@@ -187,6 +188,12 @@ impl Checker<'_, '_> {
             let value = match value {
                 toml::Value::String(text) => {
                     let text = self.fill(span.clone(), &text);
+                    if let std::borrow::Cow::Owned(masked) = Secrets::default().mask(&text) {
+                        let message = format!("`{key}` can never be this text: events hold it masked, as {masked:?}");
+                        let help =
+                            "what may be a password, a token or a query's value is never recorded (docs/secrets.md)";
+                        self.problems.add(span.clone(), message, Some(help.to_owned()));
+                    }
                     text.parse::<u64>()
                         .ok()
                         .filter(|_| text.len() < 20 && self.values.0.values().any(|v| *v == text))

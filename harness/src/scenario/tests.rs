@@ -89,6 +89,18 @@ fn bad_values_say_what_is_meant() {
 }
 
 #[test]
+fn expectation_of_what_is_never_recorded_is_refused() {
+    let query = "{ server = \"request\", where = { path = \"/ota/?mac=aabbcc&v=1\" } }";
+    let text = format!(
+        "summary = 'x'\ndevice-time = '1min'\n[image]\nflash = '1.5.9'\n[[expect]]\nhappens = {query}\nwithin = '1min'\n"
+    );
+    let values = Values::of_network("192.168.88.200", 8002);
+    let errors = parse("s", "s.toml", &text, &values).expect_err("it could never hold");
+    assert!(only(&errors).1.contains("events hold it masked, as \"/ota/?mac=***&v=1\""), "{errors:?}");
+    parse("s", "s.toml", &text.replace("mac=aabbcc&", ""), &values).expect("what is harmless stands as it is");
+}
+
+#[test]
 fn all_problems_of_a_file_are_told_at_once() {
     let text = wrong_port()
         .replacen("{server.url}", "{server.uri}", 1)

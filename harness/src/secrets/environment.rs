@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{SHORTEST, Secrets};
+use super::{SHORTEST, SHORTEST_NUMBER, Secrets, parts as masked_parts};
 use crate::scenario::model::{Scenario, StepAction, Template};
 
 const OPEN: &str = "{env.";
@@ -77,7 +77,7 @@ pub fn of_scenario(
         let value = variable(name).filter(|value| !value.is_empty()).ok_or_else(|| {
             format!("the scenario takes a value from the environment variable {name}, which is not set: set it")
         })?;
-        if value.len() < SHORTEST {
+        if masked_parts(&value).next().is_none() {
             return Err(too_short(name, &value));
         }
         secrets.add_value(&value);
@@ -90,8 +90,8 @@ pub fn of_scenario(
 #[must_use]
 pub fn too_short(name: &str, value: &str) -> String {
     format!(
-        "the environment variable {name} is to be kept secret and has {} bytes: masking a text of fewer than {SHORTEST} \
-         would spoil every line that holds it by accident; take a longer one",
+        "the environment variable {name} is to be kept secret and has {} bytes: masking a text of fewer than {SHORTEST}, \
+         or {SHORTEST_NUMBER} digits, would spoil every line that holds it by accident; take a longer one",
         value.len()
     )
 }

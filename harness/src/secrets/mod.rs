@@ -6,5 +6,6 @@ pub mod environment;
 pub mod kept_out;
 
 pub use ota_server::secrets::{
-    Line, LineMasker, MASK, SHORTEST, Secrets, is_harmless_parameter, is_secret_header, is_secret_name,
+    Line, LineMasker, MASK, SHORTEST, SHORTEST_NUMBER, Secrets, is_harmless_parameter, is_secret_header,
+    is_secret_name, parts,
 };

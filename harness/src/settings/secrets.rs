@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::layer::{Layer, WifiVariables};
 use crate::problem::Problems;
 use crate::secrets::environment::{is_variable, too_short};
-use crate::secrets::{SHORTEST, Secrets};
+use crate::secrets::{Secrets, parts};
 
 /// What must not be shown, besides what is known without being told. Both files' lists count.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -81,7 +81,7 @@ impl Layer {
         wifi.filter_map(|wifi| variable(&wifi.password_env)).for_each(|password| secrets.add_value(&password));
         for name in &self.secrets.env {
             let Some(value) = variable(name.get_ref()).filter(|value| !value.is_empty()) else { continue };
-            if value.len() < SHORTEST {
+            if parts(&value).next().is_none() {
                 return Err(too_short(name.get_ref(), &value));
             }
             secrets.add_value(&value);

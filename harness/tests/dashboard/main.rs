@@ -29,6 +29,8 @@ fn main() -> ExitCode {
             hostile_history_is_inert,
             only_reading_is_answered_and_only_by_address,
             history_that_goes_away_is_told_on_the_page_and_comes_back,
+            client_that_never_ends_its_request_does_not_hold_a_dashboard_that_is_to_end,
+            run_with_a_blank_in_its_name_is_reached,
         ],
     )
 }
@@ -210,6 +212,51 @@ fn only_reading_is_answered_and_only_by_address() {
     assert_eq!(status(&format!("GET /run/{run}?recording=..%2F..%2F..%2Fsecret.txt HTTP/1.1\r\nHost: HERE")), "500");
     drop(dashboard);
     assert_eq!(std::fs::read(&history).expect("history"), before, "nothing was written");
+}
+
+fn client_that_never_ends_its_request_does_not_hold_a_dashboard_that_is_to_end() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().expect("folder");
+    let (history, reports) = history(folder.path());
+    let dashboard = Dashboard::of(&history, &[&reports]);
+    let address = dashboard.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let mut stalled = std::net::TcpStream::connect(&address).expect("it listens");
+    stalled.write_all(b"GET / HT").expect("begun");
+    // Answered after the other was taken: both are with the dashboard.
+    assert!(dashboard.answer("GET / HTTP/1.1\r\nHost: HERE\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 200"));
+    // Dropping it is Ctrl-C, and waits for its end.
+    drop(dashboard);
+    let mut rest = Vec::new();
+    assert!(matches!(stalled.read_to_end(&mut rest), Ok(0) | Err(_)), "{rest:?}");
+}
+
+fn run_with_a_blank_in_its_name_is_reached() {
+    let folder = tempfile::tempdir().expect("folder");
+    let (_, reports) = history(folder.path());
+    let run = histories::newest_run(&reports);
+    let named = run.with_file_name("night 1 %2F+ä");
+    std::fs::rename(&run, &named).expect("renamed");
+    let history = folder.path().join("other.db");
+    let added = binary::brickproof(&[
+        "history",
+        "add",
+        named.to_str().expect("UTF-8"),
+        "--history",
+        history.to_str().expect("UTF-8"),
+    ]);
+    assert_eq!(code(&added), 0, "{}", stderr(&added));
+    let dashboard = Dashboard::of(&history, &[&reports]);
+    let browser = Browser::open_url(&dashboard.url, WIDE);
+    browser.click("tbody th a");
+    browser.until("document.querySelector('.runs a')");
+    browser.click(".runs tbody a");
+    browser.until("document.querySelector('.timeline')?.dataset.to");
+    // Of all runs together there is no page.
+    assert!(
+        dashboard
+            .answer("GET /run/runs HTTP/1.1\r\nHost: HERE\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 404")
+    );
 }
 
 fn history_that_goes_away_is_told_on_the_page_and_comes_back() {

@@ -78,3 +78,17 @@ fn history_of_a_newer_form_is_refused_and_left_as_it_is() {
     }
     assert_eq!(std::fs::read(folder.path().join("h.db")).expect("file"), before);
 }
+
+#[test]
+fn file_that_another_writer_holds_for_long_may_be_free_later() {
+    let folder = tempfile::tempdir().expect("folder");
+    let place = place(&folder, "h.db");
+    let mut holder = Store::open(&place, Access::Write).expect("opened");
+    holder.runtime.block_on(holder.connection.execute("BEGIN IMMEDIATE")).expect("held");
+    let error = Store::open(&place, Access::Write).map(drop).expect_err("held");
+    assert!(error.is_passing() && error.to_string().contains("database is locked"), "{error}");
+    assert_eq!(
+        Store::open(&place, Access::Read).expect("reading goes on").entries(&Filter::default()).expect("read"),
+        []
+    );
+}
