@@ -18,8 +18,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let version = value("OTA_AGENT_VERSION", "1.5.9");
     let profile = value("OTA_AGENT_PROFILE", "xiaozhi-1.5.9");
-    // The bootloader that the images are flashed with has no rollback.
-    let parameters = value("OTA_AGENT_PARAMETERS", "own-rollback=3");
+    // The bootloader that the images are flashed with has no rollback, and this body no TLS.
+    let parameters = value("OTA_AGENT_PARAMETERS", "own-rollback=3 no-tls");
     let mut descriptor = AppDescriptor::new("ota-agent", &version);
     // No time of the build: the same source makes the same bytes. The bootloader's and this field's ESP-IDF need not be
     // the same.

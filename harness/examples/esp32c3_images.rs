@@ -58,15 +58,18 @@ impl Shelf<'_> {
     }
 }
 
-/// Bootloader, partition table and application of an ELF file, by flash offset.
-fn laid_out(elf: &[u8], table: &Path) -> Result<Vec<(u32, Vec<u8>)>, Box<dyn Error>> {
+/// Flash offset and content.
+type Part = (u32, Vec<u8>);
+
+/// Bootloader, partition table and application of an ELF file.
+fn laid_out(elf: &[u8], table: &Path) -> Result<Vec<Part>, Box<dyn Error>> {
     let settings = FlashSettings::new(Some(FlashMode::Dio), Some(FlashSize::_4Mb), Some(FlashFrequency::_40Mhz));
     let data = FlashData::new(settings, 0, None, Chip::Esp32c3, XtalFrequency::_40Mhz);
     let format = IdfBootloaderFormat::new(elf, &data, Some(table), None, Some(partition::OFFSET), None)?;
     Ok(format.flash_segments().map(|segment| (segment.addr, segment.data().to_vec())).collect())
 }
 
-fn part(parts: &[(u32, Vec<u8>)], offset: u32) -> Result<&[u8], Box<dyn Error>> {
+fn part(parts: &[Part], offset: u32) -> Result<&[u8], Box<dyn Error>> {
     let found = parts.iter().find(|(at, _)| *at == offset);
     Ok(&found.ok_or_else(|| format!("espflash laid out nothing at {offset:#x}"))?.1)
 }

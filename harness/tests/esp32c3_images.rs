@@ -12,7 +12,7 @@ use esp_image::verify::{Demands, Verifier};
 use ota_agent::parameters::Parameters;
 
 const NETWORKS: [&str; 2] = ["openeth", "wifi"];
-const VERSIONS: [(&str, &str); 2] = [("1.5.9", "xiaozhi-1.5.9"), ("1.6.0", "xiaozhi-1.6")];
+const VERSIONS: [(&str, &str); 3] = [("1.5.9", "xiaozhi-1.5.9"), ("1.6.0", "xiaozhi-1.6"), ("1.6.1", "xiaozhi-1.6")];
 
 fn folder(network: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-images/esp32c3/images").join(network)
@@ -46,7 +46,7 @@ fn catalogues_tell_the_truth_and_name_every_file() {
 }
 
 #[test]
-fn each_network_has_two_versions_that_a_bootloader_takes_and_a_slot_holds() {
+fn each_network_has_the_versions_of_the_scenarios_that_a_bootloader_takes_and_a_slot_holds() {
     for network in NETWORKS {
         let catalogue = catalogue(network);
         let slot = partition::reference().iter().find(|p| p.ota_slot() == Some(1)).expect("slot").size;
@@ -60,13 +60,15 @@ fn each_network_has_two_versions_that_a_bootloader_takes_and_a_slot_holds() {
             assert_ne!(image.descriptor.elf_sha256(), [0; 32], "a crash can be told by its ELF");
             let record = image.profile.as_ref().expect("a profile record behind the descriptor");
             assert_eq!(record.profile(), profile);
-            // Its bootloader has no rollback.
-            assert_eq!(Parameters::parse(record.parameters()).expect("known").own_rollback, Some(3));
+            // Its bootloader has no rollback, its body no TLS.
+            let built = Parameters::parse(record.parameters()).expect("known");
+            assert_eq!((built.own_rollback, built.no_tls), (Some(3), true));
             let mut verifier = Verifier::new(Demands { chip: Some(ChipId::Esp32C3), revision: Some(3), limit: slot });
             verifier.feed(&image.bytes, |_| {}).expect("checksum and hash are right");
             let length = verifier.finish().expect("whole").length;
             assert_eq!(usize::try_from(length).expect("length"), image.bytes.len(), "nothing behind it");
-            assert!(image.runs_on(RunOn::Virtual) && !image.runs_on(RunOn::Serial) == (network == "openeth"));
+            assert!(image.runs_on(RunOn::Virtual));
+            assert_eq!(image.runs_on(RunOn::Serial), network == "wifi");
             assert_eq!(image.runs_on(RunOn::Qemu), network == "openeth");
         }
     }

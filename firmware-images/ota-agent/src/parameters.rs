@@ -19,6 +19,8 @@ pub struct Parameters {
     /// `own-rollback=N`: on a bootloader without rollback the firmware itself goes back, when a new image was not confirmed
     /// in so many boots.
     pub own_rollback: Option<u32>,
+    /// `no-tls`: the image's own body has no TLS. It says so to whoever looks at the image; the agent finds it out by itself.
+    pub no_tls: bool,
 }
 
 /// The words, for people.
@@ -37,6 +39,7 @@ impl Parameters {
             match word.split_once('=') {
                 None if word == "resume" => parameters.resumes = true,
                 None if word == "ranges" => parameters.ranges = true,
+                None if word == "no-tls" => parameters.no_tls = true,
                 Some(("defect", name)) => parameters.defect = Some(Defect::find(name).ok_or(word)?),
                 Some(("attempts", n)) => parameters.attempts = Some(number(n).ok_or(word)?),
                 Some(("own-rollback", n)) => parameters.own_rollback = Some(number(n).ok_or(word)?),
@@ -55,9 +58,9 @@ mod tests {
     #[test]
     fn parameters_name_settings_and_a_defect() {
         assert_eq!(Parameters::parse(""), Ok(Parameters::default()));
-        let all =
-            Parameters::parse("resume ranges attempts=60,recheck=600 own-rollback=3 defect=no-delay").expect("words");
-        assert!(all.resumes && all.ranges);
+        let all = Parameters::parse("resume ranges no-tls attempts=60,recheck=600 own-rollback=3 defect=no-delay")
+            .expect("words");
+        assert!(all.resumes && all.ranges && all.no_tls);
         assert_eq!(all.own_rollback, Some(3));
         assert_eq!((all.attempts, all.recheck, all.defect), (Some(60), Some(600), Some(Defect::NoDelay)));
     }

@@ -86,7 +86,7 @@ impl Profile {
     /// The profile with what an image's parameters say.
     #[must_use]
     pub fn with(self, parameters: Parameters) -> Self {
-        let Parameters { defect, resumes, ranges, attempts, recheck, own_rollback } = parameters;
+        let Parameters { defect, resumes, ranges, attempts, recheck, own_rollback, no_tls: _ } = parameters;
         let attempts = attempts.unwrap_or(self.attempts);
         let built = Self { resumes, ranges, recheck, own_rollback, attempts, ..self };
         built.with_defect(defect)

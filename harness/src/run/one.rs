@@ -265,6 +265,10 @@ fn cannot_trust(config: &RunConfig, scenario: &Scenario) -> Option<String> {
             config.firmware.name
         ));
     }
+    if config.is_elsewhere() && parameters(config, &scenario.image.flash).is_some_and(|parameters| parameters.no_tls) {
+        // The virtual board's body has TLS, whichever image it boots.
+        return Some("its firmware was built without TLS (no-tls)".to_owned());
+    }
     (!flashes_reference(config, scenario)).then(|| {
         "the test authority's certificate is read from NVS by the reference firmware alone, and another one is flashed"
             .to_owned()
@@ -274,10 +278,13 @@ fn cannot_trust(config: &RunConfig, scenario: &Scenario) -> Option<String> {
 /// Whether the image that is offered counts its own boots: the reference firmware's, built so.
 fn goes_back_by_itself(config: &RunConfig, scenario: &Scenario) -> bool {
     let offered = scenario.image.offer.as_ref().unwrap_or(&scenario.image.flash);
-    let image = config.catalogue.application(offered, config.chip).ok();
-    let record = image.and_then(|image| image.profile);
-    let parameters = record.as_ref().and_then(|record| Parameters::parse(record.parameters()).ok());
-    parameters.is_some_and(|parameters| parameters.own_rollback.is_some())
+    parameters(config, offered).is_some_and(|parameters| parameters.own_rollback.is_some())
+}
+
+/// How an image of the reference firmware is built; `None` of any other, and of one that is not there.
+fn parameters(config: &RunConfig, image: &str) -> Option<Parameters> {
+    let record = config.catalogue.application(image, config.chip).ok()?.profile?;
+    Parameters::parse(record.parameters()).ok()
 }
 
 /// Whether the image that is flashed is the reference firmware's. One that is not there is told when it is to be flashed.
