@@ -11,6 +11,7 @@ use crate::defect::Defect;
 use crate::download::{Wanted, upgrade};
 use crate::http::{Client, TRUST};
 use crate::log::{error, info, warning};
+use crate::own_rollback;
 use crate::parameters::Parameters;
 use crate::platform::{Console as _, Link, Nvs, Parts, Platform, Restart, System};
 use crate::profile::{self, AfterFailedUpgrade, Profile};
@@ -63,6 +64,11 @@ pub async fn run<P: Parts>(platform: &mut Platform<P>, app: &App<'_>) -> Infalli
             return idle(platform).await;
         }
     };
+    if let Some(boots) = profile.own_rollback
+        && own_rollback::begin(platform, app.version, boots).await
+    {
+        return platform.restart.restart().await;
+    }
     if profile.has(Defect::CrashesAtStart) {
         return crash(platform).await;
     }
@@ -262,9 +268,19 @@ async fn confirm<P: Parts>(platform: &mut Platform<P>, profile: &Profile, slots:
         info!(platform.console, "Ota", "Running from factory partition, skipping");
         return;
     }
-    match slots.is_pending(&mut platform.flash).await {
+    // An image that guards itself is confirmed where no bootloader does it.
+    let unconfirmed = match slots.is_pending(&mut platform.flash).await {
+        Ok(false) if profile.own_rollback.is_some() => slots.is_new(&mut platform.flash).await,
+        other => other,
+    };
+    match unconfirmed {
         Ok(true) => match slots.mark_valid(&mut platform.flash).await {
-            Ok(()) => info!(platform.console, "Ota", "Marking firmware as valid"),
+            Ok(()) => {
+                info!(platform.console, "Ota", "Marking firmware as valid");
+                if profile.own_rollback.is_some() {
+                    own_rollback::forget(&mut platform.nvs).await;
+                }
+            }
             Err(e) => error!(platform.console, "Ota", "Failed to mark the firmware as valid: {:?}", e),
         },
         Ok(false) => {}

@@ -12,16 +12,21 @@ pub mod answer;
 pub mod defect;
 pub mod error;
 pub mod http;
+pub mod identity;
 pub mod parameters;
 pub mod platform;
 pub mod profile;
 pub mod slots;
+pub mod socket;
+pub mod task_watchdog;
 pub mod url;
 pub mod version;
 
 mod check;
 mod download;
 mod log;
+mod note;
+mod own_rollback;
 mod resume;
 mod wait;
 

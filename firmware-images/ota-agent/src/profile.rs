@@ -70,6 +70,8 @@ pub struct Profile {
     pub ranges: bool,
     /// Seconds after which the version is checked again; never, where there are none.
     pub recheck: Option<u32>,
+    /// Boots of an unconfirmed image after which the firmware goes back by itself, where the bootloader does not.
+    pub own_rollback: Option<u32>,
     /// The wrong decision of a mutant.
     pub defect: Option<Defect>,
 }
@@ -84,8 +86,9 @@ impl Profile {
     /// The profile with what an image's parameters say.
     #[must_use]
     pub fn with(self, parameters: Parameters) -> Self {
-        let Parameters { defect, resumes, ranges, attempts, recheck } = parameters;
-        let built = Self { resumes, ranges, recheck, attempts: attempts.unwrap_or(self.attempts), ..self };
+        let Parameters { defect, resumes, ranges, attempts, recheck, own_rollback, no_tls: _ } = parameters;
+        let attempts = attempts.unwrap_or(self.attempts);
+        let built = Self { resumes, ranges, recheck, own_rollback, attempts, ..self };
         built.with_defect(defect)
     }
 
@@ -116,6 +119,7 @@ pub const XIAOZHI_1_5_9: Profile = Profile {
     resumes: false,
     ranges: false,
     recheck: None,
+    own_rollback: None,
     defect: None,
 };
 

@@ -72,16 +72,44 @@ impl Slots {
         flash.write(offset, &entry.encode()).await.map_err(|_| SlotError::Flash)
     }
 
+    /// What otadata says of the running image, where it is the one that is selected.
+    async fn state(&self, flash: &mut impl NorFlash) -> Result<Option<ImageState>, SlotError> {
+        let (_, data) = self.load(flash).await?;
+        let active = data.active().map(|(_, entry)| entry);
+        Ok(active.filter(|entry| Some(entry.slot(self.count)) == self.running.ota_slot()).map(|entry| entry.state))
+    }
+
     /// True when the running image waits for its confirmation.
     ///
     /// # Errors
     ///
     /// See [`SlotError`].
     pub async fn is_pending(&self, flash: &mut impl NorFlash) -> Result<bool, SlotError> {
-        let (_, data) = self.load(flash).await?;
-        Ok(data.active().is_some_and(|(_, entry)| {
-            Some(entry.slot(self.count)) == self.running.ota_slot() && entry.state == ImageState::PendingVerify
-        }))
+        Ok(self.state(flash).await? == Some(ImageState::PendingVerify))
+    }
+
+    /// True when the running image is still noted as never booted: its bootloader has no rollback.
+    ///
+    /// # Errors
+    ///
+    /// See [`SlotError`].
+    pub async fn is_new(&self, flash: &mut impl NorFlash) -> Result<bool, SlotError> {
+        Ok(self.state(flash).await? == Some(ImageState::New))
+    }
+
+    /// Refuses the running image, so that the other entry's slot boots next, and says which. `None`, and nothing is changed,
+    /// where no other one can boot.
+    ///
+    /// # Errors
+    ///
+    /// See [`SlotError`].
+    pub async fn refuse(&self, flash: &mut impl NorFlash) -> Result<Option<u8>, SlotError> {
+        let (otadata, mut data) = self.load(flash).await?;
+        let Some((sector, entry)) = data.active() else { return Ok(None) };
+        data.entries[sector] = None;
+        let Some((_, other)) = data.active() else { return Ok(None) };
+        Self::store(flash, otadata, sector, Entry { state: ImageState::Invalid, ..entry }).await?;
+        Ok(Some(other.slot(self.count)))
     }
 
     /// Confirms the running image.

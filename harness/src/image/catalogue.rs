@@ -152,12 +152,29 @@ impl Catalogue {
                 [] => {}
                 [entry] => return Self::image(layer, entry, Some(chip)),
                 _ => {
+                    if let Some(image) = Self::the_same(layer, &found, chip)? {
+                        return Ok(image);
+                    }
                     let names = found.iter().map(|e| e.name.clone()).collect();
                     return Err(ImageError::Ambiguous { wanted: wanted.to_owned(), chip, names });
                 }
             }
         }
         Err(ImageError::NotFound { wanted: wanted.to_owned(), chip, there: self.what_there_is(wanted, chip) })
+    }
+
+    /// The application of several entries that hold the very same one, alone and merged with what a first flash needs:
+    /// then nothing is ambiguous, and the entry that says what it is flashed with stands for it.
+    fn the_same(layer: &Layer, found: &[&Entry], chip: ChipId) -> Result<Option<Image>, ImageError> {
+        let mut alone = found.iter().filter(|e| matches!(e.kind, Kind::Application { .. }));
+        let (Some(entry), None) = (alone.next(), alone.next()) else { return Ok(None) };
+        let image = Self::image(layer, entry, Some(chip))?;
+        for other in found {
+            if Self::image(layer, other, Some(chip))?.bytes != image.bytes {
+                return Ok(None);
+            }
+        }
+        Ok(Some(image))
     }
 
     fn what_there_is(&self, wanted: &str, chip: ChipId) -> String {

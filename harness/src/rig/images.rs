@@ -68,7 +68,9 @@ impl RunImages<'_> {
     }
 }
 
+/// The image with more parameters than it has of its own: how it was built stays as it is.
 fn with_parameters(image: &Image, parameters: &str) -> Result<Image, ImageError> {
-    let profile = image.profile.as_ref().map_or_else(String::new, |record| record.profile().to_owned());
-    image.with_profile(&profile, parameters)
+    let (profile, own) = image.profile.as_ref().map_or(("", ""), |record| (record.profile(), record.parameters()));
+    let all = if own.is_empty() { parameters.to_owned() } else { format!("{own} {parameters}") };
+    image.with_profile(profile, &all)
 }

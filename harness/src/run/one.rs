@@ -8,6 +8,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ota_agent::parameters::Parameters;
 use ota_server::dns::DnsConfig;
 use ota_server::server::{ListenerConfig, OtaServer, ServerConfig};
 use ota_server::tls::Authority;
@@ -255,6 +256,14 @@ fn cannot_run(config: &RunConfig, scenario: &Scenario) -> Option<String> {
     }
     // An image that cannot be laid out is the rig's failure, told when it is to be flashed.
     let layout = layout(config, scenario).ok()?;
+    if scenario.requires.contains(&Capability::OwnRollback) {
+        if layout.capabilities.contains(&BootloaderCapability::Rollback) {
+            return Some("the flashed bootloader rolls back by itself, and the firmware leaves it to it".to_owned());
+        }
+        if !goes_back_by_itself(config, scenario) {
+            return Some("its firmware does not count its boots (own-rollback)".to_owned());
+        }
+    }
     [
         (Capability::BootloaderRollback, BootloaderCapability::Rollback),
         (Capability::AntiRollback, BootloaderCapability::AntiRollback),
@@ -272,10 +281,26 @@ fn cannot_trust(config: &RunConfig, scenario: &Scenario) -> Option<String> {
             config.firmware.name
         ));
     }
+    if config.is_elsewhere() && parameters(config, &scenario.image.flash).is_some_and(|parameters| parameters.no_tls) {
+        // The virtual board's body has TLS, whichever image it boots.
+        return Some("its firmware was built without TLS (no-tls)".to_owned());
+    }
     (!flashes_reference(config, scenario)).then(|| {
         "the test authority's certificate is read from NVS by the reference firmware alone, and another one is flashed"
             .to_owned()
     })
+}
+
+/// Whether the image that is offered counts its own boots: the reference firmware's, built so.
+fn goes_back_by_itself(config: &RunConfig, scenario: &Scenario) -> bool {
+    let offered = scenario.image.offer.as_ref().unwrap_or(&scenario.image.flash);
+    parameters(config, offered).is_some_and(|parameters| parameters.own_rollback.is_some())
+}
+
+/// How an image of the reference firmware is built; `None` of any other, and of one that is not there.
+fn parameters(config: &RunConfig, image: &str) -> Option<Parameters> {
+    let record = config.catalogue.application(image, config.chip).ok()?.profile?;
+    Parameters::parse(record.parameters()).ok()
 }
 
 /// Whether the image that is flashed is the reference firmware's. One that is not there is told when it is to be flashed.
@@ -598,6 +623,11 @@ mod tests {
         assert!(skipped("name-changes").expect("skipped").contains("name server"));
         assert!(skipped("wifi-drops-in-check").expect("skipped").contains("access point"));
         assert_eq!(skipped("healthy-update"), None);
+    }
+
+    #[test]
+    fn firmware_that_goes_back_by_itself_is_tried_where_the_bootloader_does_not() {
+        assert!(skipped("own-rollback").expect("skipped").contains("the flashed bootloader rolls back by itself"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub const SCENARIOS: &[(&str, &str)] = files![
     "new-version-loses-its-server",
     "odd-downloads",
     "older-version-offered",
+    "own-rollback",
     "port-goes-and-comes",
     "power-cut-at-random",
     "power-cut-in-download",

@@ -62,6 +62,8 @@ pub enum Capability {
     Power,
     /// Its bootloader rolls a pending image back.
     BootloaderRollback,
+    /// Its bootloader does not, and its firmware goes back by itself.
+    OwnRollback,
     /// Its bootloader refuses a lower security version.
     AntiRollback,
     /// It can be told to trust the rig's test authority: the server speaks TLS beside HTTP.

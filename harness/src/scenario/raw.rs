@@ -56,7 +56,8 @@ pub(super) struct RawImages {
     /// What is flashed before the start.
     pub(super) flash: String,
     /// How the flashed image is built (reference firmware only): `resume` takes up a download that broke off, `ranges`
-    /// downloads piece by piece, `attempts=N` tries so often, `recheck=N` checks again after so many seconds.
+    /// downloads piece by piece, `attempts=N` tries so often, `recheck=N` checks again after so many seconds, `own-rollback=N`
+    /// goes back after so many unconfirmed boots where the bootloader does not.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub(super) flash_with: Vec<Spanned<String>>,
