@@ -16,6 +16,7 @@ use brickproof::report::terminal;
 use brickproof::rig::Interrupt;
 use brickproof::run::{BoardChoice, RunConfig, Selected, VIRTUAL_HOST, configure, make_folder, run_on_any, select};
 use brickproof::safekeeping::{self, Store};
+use brickproof::scenario::model::{Capability, Scenario};
 use brickproof::settings::{Asked, BoardLayer, Settings, Sources};
 use brickproof::verdict::Status;
 use brickproof::{firmware_file, scenario};
@@ -38,10 +39,23 @@ fn main() -> ExitCode {
 }
 
 fn has_tag(selected: &Selected, tag: &str) -> bool {
+    parsed(selected).tags.contains(tag)
+}
+
+fn parsed(selected: &Selected) -> Scenario {
     let firmware = firmware_file::load(None).expect("the built-in firmware file");
     let values = firmware.values("0", scenario::values::Values::of_network(&VIRTUAL_HOST.to_string(), 8002));
-    let parsed = scenario::parse(&selected.name, &selected.path, &selected.text, &values);
-    parsed.expect("a built-in scenario").tags.contains(tag)
+    scenario::parse(&selected.name, &selected.path, &selected.text, &values).expect("a built-in scenario")
+}
+
+/// The images that a scenario can be run with: the program's own, but for what only the chip's have, whose bootloader has no rollback.
+fn catalogue(selected: &Selected) -> Result<Catalogue, Failed> {
+    let own = Catalogue::embedded()?;
+    if !parsed(selected).requires.contains(&Capability::OwnRollback) {
+        return Ok(own);
+    }
+    let chip = "../firmware-images/esp32c3/images/openeth/catalogue.toml";
+    Ok(own.with(&Path::new(env!("CARGO_MANIFEST_DIR")).join(chip))?)
 }
 
 fn on_board(selected: &Selected) -> Result<(), Failed> {
@@ -66,7 +80,7 @@ fn on_board(selected: &Selected) -> Result<(), Failed> {
 /// The boards that this test may run on: the virtual one unless others are named.
 fn boards(selected: &Selected, reports: &Path) -> Result<Vec<RunConfig>, Failed> {
     let firmware = firmware_file::load(None).map_err(|e| format!("{e:?}"))?;
-    let base = RunConfig::on_virtual_boards(firmware, Catalogue::embedded()?, make_folder(reports)?);
+    let base = RunConfig::on_virtual_boards(firmware, catalogue(selected)?, make_folder(reports)?);
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let sources = Sources::from_environment();
     let named = variable("BRICKPROOF_BOARD");
