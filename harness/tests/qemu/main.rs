@@ -62,7 +62,7 @@ fn each_chip_has_its_program_and_command_line() {
         let expected = format!(
             "{program} -M {chip} -drive file=DIR/flash.bin,if=mtd,format=raw -drive \
              file=DIR/efuse.bin,if=none,format=raw,id=efuse -global driver=nvram.{chip}.efuse,property=drive,value=efuse -nic \
-             user,model=open_eth -display none -monitor none -chardev socket,id=console,path=DIR/console -serial \
+             user,model=open_eth -display none -monitor none -chardev pipe,id=console,path=DIR/console -serial \
              chardev:console -chardev socket,id=monitor,path=DIR/monitor -mon chardev=monitor,mode=control -S"
         );
         assert_eq!(bench.command_lines(), [expected]);

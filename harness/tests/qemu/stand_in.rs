@@ -5,7 +5,6 @@
 //! What it cannot show: that the real emulator's options, ROM and peripherals are as their documentation says.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -16,7 +15,7 @@ use esp_image::chip::ChipId;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::pipe::{OpenOptions, Receiver, Sender};
 use tokio::sync::Mutex;
 use virtual_esp32::{BootMode, Config, Flash, FlashBoot, Handle, NetworkMap, VirtualEsp32};
 use virtual_time::fd::AsyncDescriptor;
@@ -41,7 +40,7 @@ struct Machine {
     efuse: Option<PathBuf>,
     efuse_driver: Option<String>,
     host: Option<Ipv4Addr>,
-    sockets: BTreeMap<String, PathBuf>,
+    chardevs: BTreeMap<String, PathBuf>,
     console: bool,
     monitor: bool,
     paused: bool,
@@ -66,7 +65,8 @@ fn values(option: &str, text: &str, keys: &[&str]) -> Result<Vec<Option<String>>
     let mut found = Vec::new();
     for key in keys {
         let (name, needed) = key.strip_suffix('?').map_or((*key, true), |name| (name, false));
-        let at = given.iter().position(|(k, v)| k == name && (v.is_some() || name == "user" || name == "socket"));
+        let at =
+            given.iter().position(|(k, v)| k == name && (v.is_some() || ["user", "socket", "pipe"].contains(&name)));
         match at {
             Some(at) => found.push(given.remove(at).1),
             None if needed => return Err(format!("{option} {text}: {name} is missing")),
@@ -130,8 +130,9 @@ fn understand(arguments: &[String]) -> Result<Machine, String> {
             }
             "-display" | "-monitor" => only("none")?,
             "-chardev" => {
-                let found = values(option, value, &["socket", "id", "path"])?;
-                machine.sockets.insert(text(found[1].clone()), text(found[2].clone()).into());
+                let kind = if value.starts_with("pipe,") { "pipe" } else { "socket" };
+                let found = values(option, value, &[kind, "id", "path"])?;
+                machine.chardevs.insert(text(found[1].clone()), text(found[2].clone()).into());
             }
             "-serial" => machine.console = only("chardev:console").map(|()| true)?,
             "-mon" => machine.monitor = only("chardev=monitor,mode=control").map(|()| true)?,
@@ -144,7 +145,7 @@ fn understand(arguments: &[String]) -> Result<Machine, String> {
 fn log(what: &Value) {
     let Some(path) = std::env::var_os(LOG) else { return };
     let line = format!("{what}\n");
-    let file = OpenOptions::new().append(true).create(true).open(path);
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the log can be written");
 }
 
@@ -196,11 +197,17 @@ async fn run(machine: Machine, chip: ChipId, vice: &str) -> Result<(), String> {
     if ![2, 4, 8, 16].contains(&(size >> 20)) || size % (1 << 20) != 0 {
         return Err("Drive size error: only 2, 4, 8, and 16MB images are supported".to_owned());
     }
-    let connect = async |id: &str| {
-        let path = machine.sockets.get(id).ok_or(format!("chardev {id} is missing"))?;
-        UnixStream::connect(path).await.map_err(|e| format!("Failed to connect to '{}': {e}", path.display()))
-    };
-    let (console, monitor) = (connect("console").await?, connect("monitor").await?);
+    let chardev = |id: &str| machine.chardevs.get(id).ok_or(format!("chardev {id} is missing"));
+    // As QEMU: pipes are opened for both directions, so that nobody need be at their other end.
+    let mut pipe = OpenOptions::new();
+    let pipe = pipe.read_write(true);
+    let could_not = |end: &str, e: std::io::Error| format!("Could not open '{end}': {e}");
+    let path = chardev("console")?.display();
+    let mut typed = pipe.open_receiver(format!("{path}.in")).map_err(|e| could_not(".in", e))?;
+    let console = Mutex::new(pipe.open_sender(format!("{path}.out")).map_err(|e| could_not(".out", e))?);
+    let path = chardev("monitor")?;
+    let monitor = UnixStream::connect(path).await;
+    let monitor = monitor.map_err(|e| format!("Failed to connect to '{}': {e}", path.display()))?;
     if vice == "dies-at-start" {
         return Err("Unable to load the ROM".to_owned());
     }
@@ -212,8 +219,6 @@ async fn run(machine: Machine, chip: ChipId, vice: &str) -> Result<(), String> {
     handle.set_network(network(machine.host.ok_or("there is no network")?));
     let line = open(handle.port())?;
 
-    let (mut typed, console) = console.into_split();
-    let console = Mutex::new(console);
     let stream = BufReader::new(monitor);
     let mut monitor = Monitor { stream, handle, state: State::Paused, vice, console: &console };
     let ended = tokio::select! {
@@ -242,15 +247,15 @@ fn network(host: Ipv4Addr) -> NetworkMap {
 fn open(port: &Path) -> Result<AsyncDescriptor, String> {
     let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).expect("flags of open");
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(port);
+    let file = std::fs::OpenOptions::new().read(true).write(true).custom_flags(flags).open(port);
     file.and_then(|file| AsyncDescriptor::new(file.into())).map_err(|e| format!("{}: {e}", port.display()))
 }
 
 /// The chip's serial line, as the console's socket sees it.
 async fn wire(
     line: &AsyncDescriptor,
-    console: &Mutex<OwnedWriteHalf>,
-    typing: &mut OwnedReadHalf,
+    console: &Mutex<Sender>,
+    typing: &mut Receiver,
     vice: &str,
 ) -> Result<(), String> {
     let words = |e: std::io::Error| e.to_string();
@@ -291,7 +296,7 @@ struct Monitor<'v> {
     handle: Handle,
     state: State,
     vice: &'v str,
-    console: &'v Mutex<OwnedWriteHalf>,
+    console: &'v Mutex<Sender>,
 }
 
 impl Monitor<'_> {

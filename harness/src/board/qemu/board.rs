@@ -206,6 +206,12 @@ impl Board for QemuBoard {
         loop {
             match emulator.next(buffer).await {
                 Given::Console(n) => return Ok(Heard::Bytes(n)),
+                Given::Full(waiting) => {
+                    return Ok(Heard::Note(format!(
+                        "{waiting} bytes of console waited to be read, and there was room for no more: Espressif's emulator \
+                         waits then, one that does not has lost what the device said next"
+                    )));
+                }
                 Given::Event(event) => {
                     if let Some(words) = worth_telling(&event) {
                         return Ok(Heard::Note(words));

@@ -16,7 +16,7 @@ pub struct Files<'a> {
     pub flash: &'a Path,
     /// The fuses.
     pub efuse: &'a Path,
-    /// The socket that the console connects to.
+    /// The console's pipes, without their `.in` and `.out`.
     pub console: &'a Path,
     /// The socket that the monitor connects to.
     pub monitor: &'a Path,
@@ -27,8 +27,8 @@ fn file(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// All arguments. The machine is made paused (`-S`) and connects its console and its monitor itself, so that somebody
-/// listens before the first byte is printed.
+/// All arguments. The machine is made paused (`-S`) and opens its console and its monitor itself, so that somebody listens
+/// before the first byte is printed.
 #[must_use]
 pub fn arguments(chip: ChipId, settings: &QemuSettings, files: Files<'_>) -> Vec<String> {
     let mut arguments = Vec::new();
@@ -56,7 +56,7 @@ pub fn arguments(chip: ChipId, settings: &QemuSettings, files: Files<'_>) -> Vec
     put("-nic", network);
     put("-display", "none".to_owned());
     put("-monitor", "none".to_owned());
-    put("-chardev", format!("socket,id=console,path={}", file(files.console)));
+    put("-chardev", format!("pipe,id=console,path={}", file(files.console)));
     put("-serial", "chardev:console".to_owned());
     put("-chardev", format!("socket,id=monitor,path={}", file(files.monitor)));
     put("-mon", "chardev=monitor,mode=control".to_owned());
@@ -86,7 +86,7 @@ mod tests {
             let expected = format!(
                 "-M {chip} -drive file=/t/flash.bin,if=mtd,format=raw -drive file=/t/efuse.bin,if=none,format=raw,id=efuse \
                  -global driver=nvram.{chip}.efuse,property=drive,value=efuse -nic user,model=open_eth -display none -monitor \
-                 none -chardev socket,id=console,path=/t/console -serial chardev:console -chardev \
+                 none -chardev pipe,id=console,path=/t/console -serial chardev:console -chardev \
                  socket,id=monitor,path=/t/monitor -mon chardev=monitor,mode=control -S"
             );
             assert_eq!(line(chip, &QemuSettings::default()), expected);

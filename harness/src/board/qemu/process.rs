@@ -1,7 +1,7 @@
 //! The emulator's process, with its console and its monitor connected.
 //!
-//! It listens on two sockets and lets the emulator connect to them: whoever listens first loses nothing. The process ends
-//! with this one, however that ends.
+//! The console's pipe and the monitor's socket are there before the emulator is: whoever listens first loses nothing. The
+//! process ends with this one, however that ends.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
@@ -11,11 +11,11 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 
 use super::QemuError;
+use super::console::{Console, Heard};
 use super::qmp::{Qmp, QmpError, QmpEvent};
 
 /// How long an emulator may take to start, to obey or to end. It takes milliseconds; a loaded machine gets more.
@@ -35,7 +35,7 @@ pub struct Launch<'a> {
     pub program: &'a Path,
     /// Its arguments.
     pub arguments: &'a [String],
-    /// The console's socket.
+    /// What the console's pipes are called, without `.in` and `.out`.
     pub console: &'a Path,
     /// The monitor's socket.
     pub monitor: &'a Path,
@@ -50,6 +50,8 @@ pub struct Launch<'a> {
 pub enum Given {
     /// So many bytes of the buffer.
     Console(usize),
+    /// The console's pipe holds so many bytes and has room for no more.
+    Full(u64),
     /// Something happened in the emulator.
     Event(QmpEvent),
     /// The console is closed: the emulator is at its end.
@@ -60,7 +62,7 @@ pub enum Given {
 #[derive(Debug)]
 pub struct Emulator {
     process: Process,
-    console: UnixStream,
+    console: Console,
     /// What the console gave while an order was under way.
     printed: Vec<u8>,
     monitor: Qmp<UnixStream>,
@@ -76,27 +78,28 @@ impl Emulator {
     ///
     /// It cannot be started, ends, has no such machine, or is no QEMU.
     pub async fn start(launch: Launch<'_>) -> Result<Self, QemuError> {
-        let listen = |path: &Path| {
-            // Left by the emulator before this one.
-            let _ = std::fs::remove_file(path);
-            UnixListener::bind(path).map_err(|e| QemuError::File {
-                doing: "listen on",
-                path: path.to_owned(),
-                why: format!("{e} (a socket's path has 107 bytes at most: set TMPDIR to a shorter one)"),
-            })
-        };
-        let (console, monitor) = (listen(launch.console)?, listen(launch.monitor)?);
+        let file = |doing, path: &Path, why: String| QemuError::File { doing, path: path.to_owned(), why };
+        // Left by the emulator before this one.
+        let _ = std::fs::remove_file(launch.monitor);
+        let monitor = UnixListener::bind(launch.monitor).map_err(|e| {
+            let why = format!("{e} (a socket's path has 107 bytes at most: set TMPDIR to a shorter one)");
+            file("listen on", launch.monitor, why)
+        })?;
+        let pipes = |e: io::Error| file("make the console's pipes", launch.console, e.to_string());
+        let mut console = Console::make(launch.console).map_err(pipes)?;
         let mut process = Process::spawn(&launch)?;
         let connected = tokio::select! {
             biased;
-            connected = connect(&monitor, &console) => connected,
+            connected = connect(&monitor) => connected,
             () = process.ended() => Err(None),
             () = tokio::time::sleep(PATIENCE) => {
-                return Err(process.silent("connect its console and monitor, and greet"));
+                return Err(process.silent("connect its monitor and greet"));
             }
         };
         match connected {
-            Ok((monitor, console)) => {
+            Ok(monitor) => {
+                // It opens the console before it connects the monitor: both are made in the order of its arguments.
+                console.open_input().map_err(pipes)?;
                 tracing::debug!("{} is QEMU {}", process.program, monitor.version());
                 Ok(Self { process, console, printed: Vec::new(), monitor, monitor_gone: false })
             }
@@ -143,9 +146,10 @@ impl Emulator {
         loop {
             tokio::select! {
                 biased;
-                read = self.console.read(buffer) => return match read {
-                    Ok(0) | Err(_) => Given::End,
-                    Ok(n) => Given::Console(n),
+                heard = self.console.next(buffer) => return match heard {
+                    Ok(Heard::Bytes(0)) | Err(_) => Given::End,
+                    Ok(Heard::Bytes(n)) => Given::Console(n),
+                    Ok(Heard::Full(waiting)) => Given::Full(waiting),
                 },
                 event = self.monitor.event(), if !self.monitor_gone => match event {
                     Ok(event) => return Given::Event(event),
@@ -160,10 +164,9 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// The socket's.
+    /// The pipe's.
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        use tokio::io::AsyncWriteExt as _;
-        self.console.write_all(bytes).await
+        self.console.write(bytes).await
     }
 
     /// Stops the machine between two instructions, with all that the guest wrote in its files, and ends the process.
@@ -183,10 +186,9 @@ impl Emulator {
         }
         let mut rest = std::mem::take(&mut self.printed);
         let read = async {
-            let read = self.console.read_to_end(&mut rest).await;
+            // Whatever ends it: it has nothing more to give.
+            while self.console.read(&mut rest).await.is_ok_and(|n| n > 0) {}
             self.process.ended().await;
-            // A connection that is reset has nothing more to give.
-            drop(read);
         };
         if tokio::time::timeout(PATIENCE, read).await.is_err() {
             return Err(self.process.silent("end"));
@@ -207,23 +209,16 @@ impl Emulator {
 }
 
 /// Reads a console for as long as it is polled. Safe to drop: nothing is lost.
-async fn collect(console: &mut UnixStream, printed: &mut Vec<u8>) -> std::convert::Infallible {
-    while console.read_buf(printed).await.is_ok_and(|n| n > 0) {}
+async fn collect(console: &mut Console, printed: &mut Vec<u8>) -> std::convert::Infallible {
+    while console.read(printed).await.is_ok_and(|n| n > 0) {}
     // At its end, which the next reader meets, too.
     std::future::pending().await
 }
 
-/// Waits for both connections and the greeting.
-async fn connect(
-    monitor: &UnixListener,
-    console: &UnixListener,
-) -> Result<(Qmp<UnixStream>, UnixStream), Option<QmpError>> {
-    let monitor = async {
-        let (stream, _) = monitor.accept().await.map_err(QmpError::Io)?;
-        Qmp::greeted(stream).await
-    };
-    let console = async { Ok(console.accept().await.map_err(QmpError::Io)?.0) };
-    tokio::try_join!(monitor, console).map_err(Some)
+/// Waits for the monitor's connection and greeting.
+async fn connect(monitor: &UnixListener) -> Result<Qmp<UnixStream>, Option<QmpError>> {
+    let (stream, _) = monitor.accept().await.map_err(QmpError::Io)?;
+    Ok(Qmp::greeted(stream).await?)
 }
 
 /// How a process ended.
