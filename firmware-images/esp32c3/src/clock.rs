@@ -20,14 +20,19 @@ pub(crate) fn uptime_ms() -> u64 {
     uptime_us() / 1000
 }
 
-/// Lets the counter run. In the emulator `SYSTIMER_CONF_REG` is 0 after a reset and the counter stands still; a chip has
-/// these bits set: clock gate (31) and unit 0 at work (30). To be called before anything asks for the time.
-#[cfg_attr(feature = "openeth", expect(unsafe_code, reason = "a register that esp-hal does not set"))]
+/// Lets the counter run, from 0. In the emulator `SYSTIMER_CONF_REG` is 0 after a reset and the counter stands still where
+/// it stood before; a chip has these bits set: clock gate (31) and unit 0 at work (30), and its counter is cleared with
+/// the rest of the digital core. To be called before anything asks for the time.
+#[cfg_attr(feature = "openeth", expect(unsafe_code, reason = "registers that esp-hal does not set"))]
 pub(crate) fn let_it_run() {
     #[cfg(feature = "openeth")]
-    // SAFETY: a register of the system timer, before its driver exists; nothing else runs yet.
+    // SAFETY: registers of the system timer, before its driver exists; nothing else runs yet. What unit 0 is loaded with
+    // (0x0c high, 0x10 low) it takes when told to (0x5c).
     unsafe {
         CONF.write_volatile(CONF.read_volatile() | 1 << 31 | 1 << 30);
+        CONF.byte_add(0x0c).write_volatile(0);
+        CONF.byte_add(0x10).write_volatile(0);
+        CONF.byte_add(0x5c).write_volatile(1);
     }
 }
 
