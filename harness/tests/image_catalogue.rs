@@ -54,7 +54,9 @@ fn embedded_and_committed_catalogues_tell_the_truth() {
             let image = catalogue.application(&entry.name, software.chip).expect("resolves");
             let read = read_application(&image.bytes, &entry.name).expect("application");
             assert_eq!(&read.software(), software);
-            assert_eq!(entry.make.as_deref(), Some("brickproof image build"));
+            let compiled = software.chip == ChipId::Esp32C3;
+            let make = if compiled { "firmware-images/build" } else { "brickproof image build" };
+            assert_eq!(entry.make.as_deref(), Some(make), "{}", entry.name);
         }
     }
 }
@@ -68,7 +70,11 @@ fn every_chip_has_the_versions_that_scenarios_name() {
             assert_eq!((image.chip, image.version()), (chip, version));
             assert_eq!(image.profile.as_ref().map(|p| p.profile()), Some(profile));
             assert!(image.runs_on(RunOn::Virtual) && !image.runs_on(RunOn::Serial));
-            let by_name = catalogue.application(&format!("ota-agent-{chip}-{version}"), chip).expect("by name");
+            let name = match chip {
+                ChipId::Esp32C3 => format!("ota-agent-{chip}-openeth-{version}"),
+                _ => format!("ota-agent-{chip}-{version}"),
+            };
+            let by_name = catalogue.application(&name, chip).expect("by name");
             let by_project = catalogue.application(&format!("ota-agent-{version}"), chip).expect("by project");
             assert_eq!((&by_name.bytes, &by_project.bytes), (&image.bytes, &image.bytes));
         }
@@ -76,10 +82,10 @@ fn every_chip_has_the_versions_that_scenarios_name() {
 }
 
 #[test]
-fn versions_differ_in_most_of_their_bytes() {
+fn versions_of_filler_differ_in_most_of_their_bytes() {
     let catalogue = Catalogue::embedded().expect("embedded");
-    let old = catalogue.application("1.5.9", ChipId::Esp32C3).expect("resolves");
-    let new = catalogue.application("1.6.0", ChipId::Esp32C3).expect("resolves");
+    let old = catalogue.application("1.5.9", ChipId::Esp32).expect("resolves");
+    let new = catalogue.application("1.6.0", ChipId::Esp32).expect("resolves");
     let same = old.bytes.iter().zip(new.bytes.iter()).filter(|(a, b)| a == b).count();
     assert!(same < old.bytes.len() * 6 / 10, "{same} of {} bytes are the same", old.bytes.len());
 }
@@ -151,18 +157,21 @@ fn bumped_image_lies_over_the_embedded_ones_and_is_flashed_with_their_bootloader
     store(&old.with_version("1.5.10").expect("bumps"), &path).expect("stores");
     let catalogue = Catalogue::embedded().expect("embedded").with(&path).expect("loads");
     let new = catalogue.application("1.5.10", ChipId::Esp32C3).expect("resolves");
-    assert_eq!((new.name(), new.version()), ("ota-agent-esp32c3-1.5.10", "1.5.10"));
+    assert_eq!((new.name(), new.version()), ("ota-agent-esp32c3-openeth-1.5.10", "1.5.10"));
     assert_eq!(new.profile, old.profile);
     assert_eq!(
         new.entry.make.as_deref(),
-        Some("brickproof image bump images/ota-agent-esp32c3-1.5.9.bin 1.5.10 -o images/ota-agent-esp32c3-1.5.10.bin")
+        Some(
+            "brickproof image bump esp32c3/images/openeth/ota-agent-esp32c3-openeth-1.5.9.bin 1.5.10 -o \
+             images/ota-agent-esp32c3-openeth-1.5.10.bin"
+        )
     );
     assert_eq!(catalogue.layout(&new).expect("fits").regions.len(), 4);
     let differing = old.bytes.iter().zip(new.bytes.iter()).filter(|(a, b)| a != b).count();
     // Version field, checksum and SHA-256: no more.
     assert!(differing <= 31 + 1 + 32, "{differing} bytes differ");
     let again = store(&old.with_version("1.5.10").expect("bumps"), &path).expect_err("exists").to_string();
-    assert!(again.contains("has an image `ota-agent-esp32c3-1.5.10` already"), "{again}");
+    assert!(again.contains("has an image `ota-agent-esp32c3-openeth-1.5.10` already"), "{again}");
 }
 
 #[test]

@@ -15,7 +15,8 @@ struct Served {
 }
 
 fn image() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../firmware-images/images/ota-agent-esp32c3-1.6.0.bin")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../firmware-images/esp32c3/images/openeth/ota-agent-esp32c3-openeth-1.6.0.bin")
 }
 
 impl Served {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::judge::judge;
 use crate::scenario::model::{
-    Anchor, Count, Expectation, ExpectationKind, Images, Pattern, Source, Template, Wait, Window,
+    Anchor, Count, Expectation, ExpectationKind, Images, Limit, Pattern, Source, Template, Wait, Window,
 };
 use crate::symbols::Crash;
 use crate::timeline::{Frame, Halted};
@@ -134,7 +134,7 @@ fn scenario(expectation: ExpectationKind, within: u64) -> Scenario {
         expectations: vec![Expectation {
             label: "it".to_owned(),
             span: 0..0,
-            window: Window { from: Anchor::Start, within: Some(Duration::from_secs(within)) },
+            window: Window { from: Anchor::Start, until: Limit::Within(Duration::from_secs(within)) },
             kind: expectation,
         }],
     }

@@ -10,15 +10,15 @@ macro_rules! images {
 pub(super) const CATALOGUE: &str = include_str!("../../../firmware-images/catalogue.toml");
 
 const FILES: &[(&str, &[u8])] = images![
+    "esp32c3/images/openeth/ota-agent-esp32c3-openeth-1.5.9.bin",
+    "esp32c3/images/openeth/ota-agent-esp32c3-openeth-1.6.0.bin",
+    "esp32c3/images/openeth/ota-agent-esp32c3-openeth-1.6.1.bin",
     "images/bootloader-virtual-esp32.bin",
     "images/bootloader-virtual-esp32c3.bin",
     "images/bootloader-virtual-esp32s3.bin",
     "images/ota-agent-esp32-1.5.9.bin",
     "images/ota-agent-esp32-1.6.0.bin",
     "images/ota-agent-esp32-1.6.1.bin",
-    "images/ota-agent-esp32c3-1.5.9.bin",
-    "images/ota-agent-esp32c3-1.6.0.bin",
-    "images/ota-agent-esp32c3-1.6.1.bin",
     "images/ota-agent-esp32s3-1.5.9.bin",
     "images/ota-agent-esp32s3-1.6.0.bin",
     "images/ota-agent-esp32s3-1.6.1.bin",

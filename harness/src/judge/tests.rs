@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::scenario::model::{
-    Anchor, DelayLaw, Expectation, ExpectationKind, Images, Pattern, Scenario, Source, Template, Window,
+    Anchor, DelayLaw, Expectation, ExpectationKind, Images, Limit, Pattern, Scenario, Source, Template, Window,
 };
 use crate::timeline::{ConsoleLine, DeviceEvent, DeviceTime};
 
@@ -20,7 +20,8 @@ fn facts() -> Facts {
 }
 
 fn scenario(kind: ExpectationKind, within: Option<u64>) -> Scenario {
-    let window = Window { from: Anchor::Start, within: within.map(Duration::from_secs) };
+    let window =
+        Window { from: Anchor::Start, until: within.map_or(Limit::End, |s| Limit::Within(Duration::from_secs(s))) };
     Scenario {
         name: "test".to_owned(),
         summary: String::new(),

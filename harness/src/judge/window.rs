@@ -1,6 +1,6 @@
 //! Windows: which part of the timeline an expectation looks at.
 
-use crate::scenario::model::{Anchor, Window};
+use crate::scenario::model::{Anchor, Limit, Window};
 use crate::timeline::{Action, Event, EventKind};
 
 use super::{Observed, matches, nanos};
@@ -22,16 +22,22 @@ pub(crate) enum Resolved {
 pub(crate) fn resolve(window: &Window, events: &[Event]) -> Resolved {
     let from = match &window.from {
         Anchor::Start => Some(0),
-        Anchor::Step(index) => events
-            .iter()
-            .find(|e| matches!(&e.kind, EventKind::Action(Action::StepStarted { step, .. }) if step == index))
-            .map(|e| e.at_ns),
+        Anchor::Step(index) => step_began(*index, events),
         Anchor::After(pattern) => events.iter().find(|e| matches(pattern, e)).map(|e| e.at_ns),
     };
     from.map_or(Resolved::NotBegun, |from_ns| Resolved::Open {
         from_ns,
-        end_ns: window.within.map(|within| from_ns.saturating_add(nanos(within))),
+        end_ns: match window.until {
+            Limit::Within(within) => Some(from_ns.saturating_add(nanos(within))),
+            Limit::Step(index) => step_began(index, events),
+            Limit::End => None,
+        },
     })
+}
+
+fn step_began(index: usize, events: &[Event]) -> Option<u64> {
+    let began = |e: &&Event| matches!(&e.kind, EventKind::Action(Action::StepStarted { step, .. }) if *step == index);
+    events.iter().find(began).map(|e| e.at_ns)
 }
 
 impl Resolved {
@@ -66,11 +72,28 @@ mod tests {
 
     use super::*;
 
+    fn event(at_ns: u64, action: Action) -> Event {
+        Event { seq: 0, at_ns, wall_ms: 0, device: None, kind: EventKind::Action(action) }
+    }
+
+    #[test]
+    fn window_until_a_step_ends_where_that_begins_however_long_it_takes() {
+        let window = Window { from: Anchor::Start, until: Limit::Step(1) };
+        let begun = |at_ns, step| event(at_ns, Action::StepStarted { step, name: String::new() });
+        let finished = Observed { end_ns: 9, finished: true };
+        let none = resolve(&window, &[begun(0, 0)]);
+        assert!(none.contains(&event(8, Action::Reset)) && none.is_over(&finished), "it never began");
+        assert!(!none.is_over(&Observed { finished: false, ..finished }));
+        let both = resolve(&window, &[begun(0, 0), begun(5, 1)]);
+        assert!(both.contains(&event(5, Action::Reset)) && !both.contains(&event(6, Action::Reset)));
+        assert!(both.is_over(&Observed { end_ns: 5, finished: false }));
+    }
+
     #[test]
     fn window_includes_its_limit_and_nothing_beyond() {
-        let window = Window { from: Anchor::Start, within: Some(Duration::from_secs(1)) };
+        let window = Window { from: Anchor::Start, until: Limit::Within(Duration::from_secs(1)) };
         let resolved = resolve(&window, &[]);
-        let at = |at_ns| Event { seq: 0, at_ns, wall_ms: 0, device: None, kind: EventKind::Action(Action::Reset) };
+        let at = |at_ns| event(at_ns, Action::Reset);
         assert!(resolved.contains(&at(1_000_000_000)));
         assert!(!resolved.contains(&at(1_000_000_001)));
         assert!(resolved.is_over(&Observed { end_ns: 1_000_000_000, finished: false }));

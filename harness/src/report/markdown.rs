@@ -74,6 +74,9 @@ fn compared(text: &mut String, changes: &Changes) {
 }
 
 fn table(text: &mut String, report: &Report) {
+    for skip in repeats::skips(report).iter().take(TOLD) {
+        let _ = writeln!(text, "* {}", inline(&cut(skip)));
+    }
     text.push_str("\n| | scenario | board | run time | wall time |\n| --- | --- | --- | ---: | ---: |\n");
     let all = repeats::of(report);
     for row in all.iter().take(ROWS) {

@@ -54,6 +54,30 @@ pub fn of(report: &Report) -> Vec<Repeats<'_>> {
     all
 }
 
+/// Why scenarios were skipped: each reason in words, with how many runs and which scenarios. In the report's order.
+#[must_use]
+pub fn skips(report: &Report) -> Vec<String> {
+    let mut reasons: Vec<(&str, usize, Vec<&str>)> = Vec::new();
+    for s in report.scenarios.iter().filter(|s| s.status == Status::Skip) {
+        let reason = s.reason.as_deref().unwrap_or("no reason is known");
+        let index = reasons.iter().position(|(known, ..)| *known == reason).unwrap_or_else(|| {
+            reasons.push((reason, 0, Vec::new()));
+            reasons.len() - 1
+        });
+        let (_, runs, names) = &mut reasons[index];
+        *runs += 1;
+        // Cases of one scenario are one name.
+        let name = s.name.split('[').next().unwrap_or(&s.name);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    reasons
+        .into_iter()
+        .map(|(reason, runs, names)| format!("{runs} skipped: {reason} ({})", names.join(", ")))
+        .collect()
+}
+
 /// The highest rate of events that is still plausible when none was seen in `n` independent runs: above it, seeing none
 /// would have had a probability below 5 % (exact binomial; about 3 / n).
 #[must_use]
@@ -65,6 +89,31 @@ pub fn bound_of_none(n: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn skipped_scenarios_are_told_together_where_the_reason_is_the_same() {
+        let run = |name: &str, status, reason: Option<&str>| {
+            let mut run = ScenarioReport::example(name, 1, status);
+            run.reason = reason.map(str::to_owned);
+            run
+        };
+        let (none, long) = (Some("the bootloader has no rollback"), Some("it takes an hour, 10 min are allowed"));
+        let mut report = Report::example();
+        report.scenarios = vec![
+            run("two[a=1]", Status::Skip, none),
+            run("fine", Status::Pass, None),
+            run("long", Status::Skip, long),
+            run("two[a=2]", Status::Skip, none),
+            run("one", Status::Skip, none),
+        ];
+        assert_eq!(
+            skips(&report),
+            [
+                "3 skipped: the bootloader has no rollback (two, one)",
+                "1 skipped: it takes an hour, 10 min are allowed (long)"
+            ]
+        );
+    }
 
     #[test]
     fn bound_of_none_is_the_exact_binomial_one() {

@@ -51,6 +51,13 @@ pub fn table(report: &Report) -> String {
         }
         text.push('\n');
     }
+    let skips = repeats::skips(report);
+    if !skips.is_empty() {
+        text.push('\n');
+    }
+    for skip in skips {
+        let _ = writeln!(text, "{}{} {skip}{RESET}", colour(Status::Skip), Status::Skip.sign());
+    }
     let mut sum = all.first().map_or([(Status::Pass, 0); 4], |r| r.counts.map(|(status, _)| (status, 0)));
     for (n, (_, count)) in sum.iter_mut().enumerate() {
         *count = all.iter().map(|r| r.counts[n].1).sum();

@@ -12,8 +12,8 @@ use toml::Spanned;
 use crate::timeline::{Action, DeviceEvent};
 
 use super::model::{
-    Anchor, Count, Expectation, ExpectationKind, Images, Pattern, Scenario, Source, Step, StepAction, Template, Wait,
-    Window,
+    Anchor, Count, Expectation, ExpectationKind, Images, Limit, Pattern, Scenario, Source, Step, StepAction, Template,
+    Wait, Window,
 };
 use super::raw::{RawExpect, RawImages, RawPattern, RawScenario, RawStep};
 use super::values::{Values, delay_law};
@@ -323,33 +323,46 @@ impl Checker<'_, '_> {
     fn window(&mut self, span: &Range<usize>, raw: &mut RawExpect, steps: &[String]) -> Option<Window> {
         let from = match (raw.from_step.take(), raw.after.take()) {
             (None, None) => Anchor::Start,
-            (Some(name), None) => match steps.iter().position(|s| s == name.get_ref()) {
-                Some(index) => Anchor::Step(index),
-                None => {
-                    let known: Vec<&str> = steps.iter().map(String::as_str).collect();
-                    let message = format!("there is no step {:?}", name.get_ref());
-                    self.problems.add(name.span(), message, suggestion(name.get_ref(), &known));
-                    return None;
-                }
-            },
+            (Some(name), None) => Anchor::Step(self.step_named(&name, steps)?),
             (None, Some(pattern)) => Anchor::After(self.pattern(pattern)?),
             (Some(_), Some(_)) => {
                 self.problems.add(span.clone(), "a window begins at `from-step` or `after`, not at both", None);
                 return None;
             }
         };
-        match (raw.within, raw.until_end) {
-            (Some(within), false) => Some(Window { from, within: Some(within.get()) }),
-            (None, true) => Some(Window { from, within: None }),
+        let until = match (raw.within, raw.until_step.take(), raw.until_end) {
+            (Some(within), None, false) => Limit::Within(within.get()),
+            (None, Some(name), false) => {
+                let index = self.step_named(&name, steps)?;
+                if matches!(from, Anchor::Step(first) if first >= index) {
+                    let message =
+                        format!("the window ends where step {:?} begins, and begins no earlier", name.get_ref());
+                    self.problems.add(name.span(), message, Some("name a step after that of `from-step`".to_owned()));
+                    return None;
+                }
+                Limit::Step(index)
+            }
+            (None, None, true) => Limit::End,
             _ => {
                 self.problems.add(
                     span.clone(),
-                    "an expectation says how long it looks: `within`, or `until-end`",
+                    "an expectation says how long it looks: `within`, `until-step`, or `until-end`",
                     Some("add `within = \"2min\"`, or `until-end = true`".to_owned()),
                 );
-                None
+                return None;
             }
+        };
+        Some(Window { from, until })
+    }
+
+    fn step_named(&mut self, name: &Spanned<String>, steps: &[String]) -> Option<usize> {
+        let index = steps.iter().position(|step| step == name.get_ref());
+        if index.is_none() {
+            let known: Vec<&str> = steps.iter().map(String::as_str).collect();
+            let message = format!("there is no step {:?}", name.get_ref());
+            self.problems.add(name.span(), message, suggestion(name.get_ref(), &known));
         }
+        index
     }
 
     fn retries(&mut self, raw: Spanned<super::raw::RawRetries>) -> Option<(ExpectationKind, String)> {

@@ -220,8 +220,19 @@ pub struct Expectation {
 pub struct Window {
     /// Where it begins.
     pub from: Anchor,
-    /// How long it is; without it, to the end of observation.
-    pub within: Option<Duration>,
+    /// Where it ends.
+    pub until: Limit,
+}
+
+/// Where a window ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// So long after its begin.
+    Within(Duration),
+    /// Where this step begins, by its index; with observation where it never does.
+    Step(usize),
+    /// With observation.
+    End,
 }
 
 /// Where a window begins.

@@ -205,6 +205,10 @@ pub(super) struct RawExpect {
     /// Window: how long it is.
     #[serde(default)]
     pub(super) within: Option<HumanDuration>,
+    /// Window: it ends where this step begins (its name).
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub(super) until_step: Option<Spanned<String>>,
     /// Window: it lasts to the end of observation.
     #[serde(default)]
     pub(super) until_end: bool,

@@ -119,6 +119,29 @@ fn expectation_without_window_or_with_two_kinds_is_refused() {
 }
 
 #[test]
+fn window_until_a_step_needs_one_that_begins_after_it() {
+    let expect = |window: &str| {
+        let step =
+            |name: &str| format!("[[step]]\nname = '{name}'\nuntil = {{ event = 'up-to-date' }}\nwithin = '1s'\n");
+        let text = format!(
+            "summary = 'x'\ndevice-time = '1min'\n[image]\nflash = '1.5.9'\n{}{}[[expect]]\nnever = {{ event = 'progress' \
+             }}\n{window}\n",
+            step("first"),
+            step("second")
+        );
+        parse("s", "s.toml", &text, &Values::of_network("192.168.88.200", 8002))
+    };
+    expect("until-step = 'second'").expect("from the run's begin");
+    expect("from-step = 'first'\nuntil-step = 'second'").expect("one step long");
+    let errors = expect("until-step = 'secnd'").expect_err("no such step");
+    assert_eq!(only(&errors).2, Some("did you mean `second`?"));
+    let errors = expect("from-step = 'second'\nuntil-step = 'first'").expect_err("the wrong way round");
+    assert!(only(&errors).1.contains("begins no earlier"), "{errors:?}");
+    let errors = expect("until-step = 'second'\nuntil-end = true").expect_err("two ends");
+    assert!(only(&errors).1.contains("how long it looks"), "{errors:?}");
+}
+
+#[test]
 fn schemas_are_what_the_code_says() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/schema");
     for (name, text) in [("scenario", schema()), ("firmware", crate::firmware_file::schema())] {
