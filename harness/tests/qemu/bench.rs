@@ -225,7 +225,9 @@ fn catalogue(folder: &Path) {
         Entry { name: renamed(&entry.name), kind, run_on: [RunOn::Qemu].into(), ..entry.clone() }
     };
     let text: Vec<String> = catalogue.entries().map(|found| entry(found).to_toml()).collect();
-    std::os::unix::fs::symlink(embedded.join("images"), folder.join("images")).expect("link");
+    for images in ["images", "esp32c3"] {
+        std::os::unix::fs::symlink(embedded.join(images), folder.join(images)).expect("link");
+    }
     std::fs::write(folder.join("catalogue.toml"), text.join("\n")).expect("catalogue");
 }
 
