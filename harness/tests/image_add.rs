@@ -245,6 +245,26 @@ fn patched_reference_image_added_from_its_file_boots_on_the_virtual_board_alone(
 }
 
 #[test]
+fn bumped_version_of_the_compiled_reference_firmware_runs_where_its_kin_does() {
+    let project = Project::new();
+    let reference = Catalogue::embedded().expect("embedded").application("1.5.9", ChipId::Esp32C3).expect("there");
+    let bumped = reference.with_version("1.5.10").expect("bumps");
+    let added = project.add(&project.file("bumped.bin", &bumped.bytes)).expect("adds");
+    assert_eq!(added.entry.run_on, BTreeSet::from([RunOn::Virtual]), "with the bootloader that is known, here alone");
+    let catalogue = Catalogue::embedded().expect("embedded").with(&project.catalogue()).expect("loads");
+    let image = catalogue.application("1.5.10", ChipId::Esp32C3).expect("there");
+    assert_eq!(catalogue.layout(&image).expect("fits").regions.len(), 4);
+
+    // In the emulator's own catalogue it is one for the emulator, with ESP-IDF's bootloader.
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware-images/esp32c3/images/openeth/catalogue.toml");
+    fs::copy(own, project.catalogue()).expect("copies");
+    let added = project.add(&project.file("again.bin", &bumped.bytes)).expect("adds");
+    assert_eq!(added.entry.run_on, BTreeSet::from([RunOn::Virtual, RunOn::Qemu]));
+    let Kind::Application { flash_with, .. } = &added.entry.kind else { panic!("an application") };
+    assert!(flash_with.contains(&"bootloader-esp-idf-esp32c3".to_owned()), "{flash_with:?}");
+}
+
+#[test]
 fn elf_of_another_build_is_refused() {
     let project = Project::new();
     let file = project.file("hello.bin", &firmware(ChipId::Esp32, ELF));

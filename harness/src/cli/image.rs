@@ -27,7 +27,7 @@ fn carry_out(command: &ImageCommand) -> Result<String, ImageError> {
                 let profile = e.software().and_then(|s| s.profile.as_deref()).unwrap_or("-");
                 let _ = writeln!(
                     text,
-                    "{:<28} {:<15} {chip:<8} {version:<8} {profile:<14} {:>7} bytes  runs on {}",
+                    "{:<31} {:<15} {chip:<8} {version:<8} {profile:<14} {:>7} bytes  runs on {}",
                     e.name,
                     e.kind.name(),
                     e.size,

@@ -58,7 +58,7 @@ pub fn add(path: &Path, catalogue: &Path, elf: Option<&Path>, name: Option<&str>
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, ImageError> {
-    fs::read(path).map_err(|source| ImageError::Read { what: "image", path: path.to_owned(), source })
+    fs::read(path).map_err(|why| ImageError::Read { what: "image", path: path.to_owned(), why })
 }
 
 fn from_file(request: &Request<'_>) -> Result<New, ImageError> {
@@ -66,8 +66,12 @@ fn from_file(request: &Request<'_>) -> Result<New, ImageError> {
     let what = request.source.display().to_string();
     let Some(parts) = patch::merged_parts(&bytes) else {
         let application = read_application(&bytes, &what)?;
-        let flash_with = flashed_with(request.catalogue, &application)?;
-        return application_entry(request, &application, bytes, request.elf, flash_with, None);
+        let Kin { flash_with, run_on } = kin(request.catalogue, &application)?;
+        let mut added = application_entry(request, &application, bytes, request.elf, flash_with, None)?;
+        if let Some(run_on) = run_on {
+            added.entry.run_on = run_on;
+        }
+        return Ok(added);
     };
     let application = read_application(&bytes[parts.application..], &what)?;
     let bootloader = application.chip.bootloader_offset().checked_sub(parts.start);
@@ -81,25 +85,44 @@ fn from_file(request: &Request<'_>) -> Result<New, ImageError> {
     Ok(new(&name, kind, &application, bytes, elf, None))
 }
 
-/// What an application that comes alone is flashed with: for another version of a project that the catalogue has, what
-/// that is flashed with; for the reference firmware's, what comes with this program. Nothing is known of others: they can
-/// be served.
-fn flashed_with(catalogue: &Path, application: &Application) -> Result<Vec<String>, ImageError> {
+/// What is known of an application that comes alone, from its kin.
+#[derive(Default)]
+struct Kin {
+    /// What it is flashed with; nothing where it can only be served.
+    flash_with: Vec<String>,
+    /// Where it runs, if that is known better than of any firmware.
+    run_on: Option<BTreeSet<RunOn>>,
+}
+
+/// Finds the kin of an application: for another version of a project that the catalogue has, that; for the reference
+/// firmware's, what comes with this program. Nothing is known of others.
+fn kin(catalogue: &Path, application: &Application) -> Result<Kin, ImageError> {
     if is_virtual(application) {
-        return Ok(reference::flash_with(application.chip));
-    }
-    if !catalogue.exists() {
-        return Ok(Vec::new());
+        let flash_with = reference::flash_with(application.chip);
+        return Ok(Kin { flash_with, run_on: Some(BTreeSet::from([RunOn::Virtual])) });
     }
     let software = application.software();
-    let there = Catalogue::load(catalogue)?;
-    let same = there.entries().filter_map(|entry| match &entry.kind {
-        Kind::Application { software: s, flash_with } if s.project == software.project && s.chip == software.chip => {
-            Some(flash_with.clone()).filter(|names| !names.is_empty())
-        }
-        _ => None,
-    });
-    Ok(same.last().unwrap_or_default())
+    let in_catalogue = |there: &Catalogue| {
+        let same = there.entries().filter_map(|entry| match &entry.kind {
+            Kind::Application { software: s, flash_with }
+                if s.project == software.project && s.chip == software.chip && !flash_with.is_empty() =>
+            {
+                // Which network a build of the reference firmware has decides where it runs.
+                let run_on = application.facts.profile.as_ref().map(|_| entry.run_on.clone());
+                Some(Kin { flash_with: flash_with.clone(), run_on })
+            }
+            _ => None,
+        });
+        same.last()
+    };
+    let mut found = None;
+    if catalogue.exists() {
+        found = in_catalogue(&Catalogue::load(catalogue)?);
+    }
+    if found.is_none() && application.facts.profile.is_some() {
+        found = in_catalogue(&Catalogue::embedded()?);
+    }
+    Ok(found.unwrap_or_default())
 }
 
 fn is_virtual(application: &Application) -> bool {
@@ -179,8 +202,7 @@ fn name_of(request: &Request<'_>, application: &Application) -> String {
 
 /// Reads an ELF file and checks that the image was made from it, where the image says from which.
 fn elf_of(path: &Path, application: &Application, what: &str) -> Result<Vec<u8>, ImageError> {
-    let bytes =
-        fs::read(path).map_err(|source| ImageError::Read { what: "ELF file", path: path.to_owned(), source })?;
+    let bytes = fs::read(path).map_err(|why| ImageError::Read { what: "ELF file", path: path.to_owned(), why })?;
     let expected = application.facts.descriptor.elf_sha256();
     let found = Sha256::digest(&bytes);
     // All zeros: the build did not record it (esp-hal).

@@ -75,7 +75,7 @@ impl Place {
         } else {
             fs::read(&path)
         };
-        read.map(Cow::Owned).map_err(|source| ImageError::Read { what: "image", path, source })
+        read.map(Cow::Owned).map_err(|why| ImageError::Read { what: "image", path, why })
     }
 }
 
@@ -117,10 +117,10 @@ impl Catalogue {
     ///
     /// It cannot be read or understood.
     pub fn with(mut self, path: &Path) -> Result<Self, ImageError> {
-        let text = fs::read_to_string(path).map_err(|source| ImageError::Read {
+        let text = fs::read_to_string(path).map_err(|why| ImageError::Read {
             what: "image catalogue",
             path: path.to_owned(),
-            source,
+            why,
         })?;
         let entries = parse(&path.display().to_string(), &text)?;
         let folder = path.parent().unwrap_or(Path::new("")).to_owned();

@@ -8,7 +8,8 @@ use esp_image::chip::ChipId;
 /// A kind of board that an image runs on, by its backend's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RunOn {
-    /// The virtual ESP32. Images for it alone hold no machine code and are refused on a real port.
+    /// The virtual ESP32. Images for it alone, which may hold no machine code or go with a bootloader that does not, are refused
+    /// on a real port.
     Virtual,
     /// A real board on a serial port.
     Serial,

@@ -34,24 +34,24 @@ pub enum ImageError {
     #[diagnostic(transparent)]
     Catalogue(#[from] Box<CatalogueError>),
     /// A file cannot be read.
-    #[error("cannot read {what} {}: {source}", path.display())]
+    #[error("cannot read {what} {}: {why}", path.display())]
     Read {
         /// What it is: "image", "catalogue".
         what: &'static str,
         /// Path.
         path: PathBuf,
         /// The operating system's words.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// A file cannot be written.
-    #[error("cannot write {what} {}: {source}", path.display())]
+    #[error("cannot write {what} {}: {why}", path.display())]
     Write {
         /// What it is.
         what: &'static str,
         /// Path.
         path: PathBuf,
         /// The operating system's words.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// No catalogue has such an image.
     #[error("no application image `{wanted}` for {chip} in the catalogue; {there}")]

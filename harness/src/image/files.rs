@@ -32,7 +32,7 @@ pub fn set_profile(file: &Path, profile: &str, parameters: &str, output: &Path) 
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, ImageError> {
-    fs::read(file).map_err(|source| ImageError::Read { what: "image", path: file.to_owned(), source })
+    fs::read(file).map_err(|why| ImageError::Read { what: "image", path: file.to_owned(), why })
 }
 
 fn rewrite(

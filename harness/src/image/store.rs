@@ -17,7 +17,7 @@ const HEADER: &str = "\
 
 /// Writes a file as a whole or not at all, with the folders above it.
 pub(super) fn write(what: &'static str, path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    let fail = |source| ImageError::Write { what, path: path.to_owned(), source };
+    let fail = |why| ImageError::Write { what, path: path.to_owned(), why };
     let folder = folder_of(path);
     fs::create_dir_all(&folder).map_err(fail)?;
     let mut file = NamedTempFile::new_in(&folder).map_err(fail)?;
@@ -51,8 +51,8 @@ pub(super) fn append(catalogue: &Path, new: &[New]) -> Result<(), ImageError> {
     let mut text = match fs::read_to_string(catalogue) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => HEADER.to_owned(),
-        Err(source) => {
-            return Err(ImageError::Read { what: "image catalogue", path: catalogue.to_owned(), source });
+        Err(why) => {
+            return Err(ImageError::Read { what: "image catalogue", path: catalogue.to_owned(), why });
         }
     };
     let shown = catalogue.display().to_string();

@@ -25,14 +25,14 @@ pub(crate) fn resolve(window: &Window, events: &[Event]) -> Resolved {
         Anchor::Step(index) => step_began(*index, events),
         Anchor::After(pattern) => events.iter().find(|e| matches(pattern, e)).map(|e| e.at_ns),
     };
-    from.map_or(Resolved::NotBegun, |from_ns| Resolved::Open {
-        from_ns,
-        end_ns: match window.until {
-            Limit::Within(within) => Some(from_ns.saturating_add(nanos(within))),
-            Limit::Step(index) => step_began(index, events),
-            Limit::End => None,
-        },
-    })
+    let Some(from_ns) = from else { return Resolved::NotBegun };
+    let end_ns = match window.until {
+        Limit::Within(within) => Some(from_ns.saturating_add(nanos(within))),
+        Limit::Step(index) => step_began(index, events),
+        Limit::End => None,
+    };
+    // What came only after its end began no window: an empty one would let everything pass.
+    if end_ns.is_some_and(|end| end < from_ns) { Resolved::NotBegun } else { Resolved::Open { from_ns, end_ns } }
 }
 
 fn step_began(index: usize, events: &[Event]) -> Option<u64> {
@@ -71,6 +71,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::scenario::model::Pattern;
 
     fn event(at_ns: u64, action: Action) -> Event {
         Event { seq: 0, at_ns, wall_ms: 0, device: None, kind: EventKind::Action(action) }
@@ -87,6 +88,16 @@ mod tests {
         let both = resolve(&window, &[begun(0, 0), begun(5, 1)]);
         assert!(both.contains(&event(5, Action::Reset)) && !both.contains(&event(6, Action::Reset)));
         assert!(both.is_over(&Observed { end_ns: 5, finished: false }));
+    }
+
+    #[test]
+    fn window_whose_begin_comes_after_its_end_has_not_begun() {
+        let reset = Pattern::Action { event: "reset".to_owned(), fields: std::collections::BTreeMap::new() };
+        let window = Window { from: Anchor::After(reset), until: Limit::Step(1) };
+        let begun = |at_ns, step| event(at_ns, Action::StepStarted { step, name: String::new() });
+        assert_eq!(resolve(&window, &[begun(0, 0), begun(5, 1), event(6, Action::Reset)]), Resolved::NotBegun);
+        let open = Resolved::Open { from_ns: 4, end_ns: Some(5) };
+        assert_eq!(resolve(&window, &[begun(0, 0), event(4, Action::Reset), begun(5, 1)]), open);
     }
 
     #[test]

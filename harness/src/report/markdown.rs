@@ -30,6 +30,13 @@ pub fn render(report: &Report) -> String {
     for problem in &report.problems {
         let _ = writeln!(text, "* **Problem of the rig:** {}", inline(problem));
     }
+    let skips = repeats::skips(report);
+    for skip in skips.iter().take(TOLD) {
+        let _ = writeln!(text, "* {}", inline(&cut(skip)));
+    }
+    if skips.len() > TOLD {
+        let _ = writeln!(text, "* {} more reasons for skipping are in the report.", skips.len() - TOLD);
+    }
     let wrong: Vec<&ScenarioReport> =
         report.scenarios.iter().filter(|s| matches!(s.status, Status::Fail | Status::Error)).collect();
     for scenario in wrong.iter().take(TOLD) {
@@ -74,9 +81,6 @@ fn compared(text: &mut String, changes: &Changes) {
 }
 
 fn table(text: &mut String, report: &Report) {
-    for skip in repeats::skips(report).iter().take(TOLD) {
-        let _ = writeln!(text, "* {}", inline(&cut(skip)));
-    }
     text.push_str("\n| | scenario | board | run time | wall time |\n| --- | --- | --- | ---: | ---: |\n");
     let all = repeats::of(report);
     for row in all.iter().take(ROWS) {
@@ -182,6 +186,17 @@ mod tests {
             let text = render(&report(statuses));
             assert!(text.lines().next().is_some_and(|first| first.contains(words)), "{text}");
         }
+    }
+
+    #[test]
+    fn reasons_for_skipping_stand_below_the_counts_and_above_what_failed() {
+        let mut skipped = ScenarioReport::example("own-rollback", 1, Status::Skip);
+        skipped.reason = Some("the bootloader does it".to_owned());
+        let scenarios = vec![ScenarioReport::example("wrong-port", 1, Status::Fail), skipped];
+        let text = render(&Report { scenarios, ..Report::example() });
+        let told = text.find("* 1 skipped: the bootloader does it (own-rollback)\n").expect("told");
+        assert!(text.find("1 skipped; began").is_some_and(|counts| counts < told), "{text}");
+        assert!(text.find("### Fail").is_some_and(|failed| told < failed), "{text}");
     }
 
     #[test]

@@ -200,5 +200,6 @@ mod tests {
             ScenarioReport::example("other", 1, Status::Skip),
         ]);
         assert!(!once.contains("rate") && !once.contains("runs"), "{once}");
+        assert!(once.contains("\n– 1 skipped: no reason is known (other)\n"), "{once}");
     }
 }

@@ -52,7 +52,8 @@ pub enum ConfigureError {
     /// The image is for other boards.
     #[error("image {image} runs on {runs_on} only, not on board {board}")]
     #[diagnostic(help(
-        "add your firmware with `brickproof image add BUILD_FOLDER`, and give --catalogue catalogue.toml"
+        "add your firmware with `brickproof image add BUILD_FOLDER`, and give --catalogue catalogue.toml; the reference \
+         firmware for an emulated or a real ESP32-C3 has catalogues of its own, in firmware-images/esp32c3/images"
     ))]
     WrongImage {
         /// The image.

@@ -121,6 +121,15 @@ impl Checker<'_, '_> {
             actions.push(StepAction::Offer(Some(offer).filter(|o| !o.is_empty())));
         }
         if let Some(cut) = raw.cut_power {
+            let wrong = match (cut.operation, cut.percent) {
+                (Some(_), None) | (None, Some(1..=100)) => None,
+                (None, Some(percent)) => Some(format!("{percent} per cent of an update is no place to cut power at")),
+                _ => Some("`cut-power` has either `operation` or `percent`".to_owned()),
+            };
+            if let Some(wrong) = wrong {
+                let help = "`operation = 12`, or `percent = 50` of the offered image's update (1 to 100)".to_owned();
+                self.problems.add(span.clone(), wrong, Some(help));
+            }
             actions.push(StepAction::CutPower(cut));
         }
         if raw.wifi_off {
@@ -334,7 +343,8 @@ impl Checker<'_, '_> {
             (Some(within), None, false) => Limit::Within(within.get()),
             (None, Some(name), false) => {
                 let index = self.step_named(&name, steps)?;
-                if matches!(from, Anchor::Step(first) if first >= index) {
+                // Before the first step a board is only flashed.
+                if index == 0 || matches!(from, Anchor::Step(first) if first >= index) {
                     let message =
                         format!("the window ends where step {:?} begins, and begins no earlier", name.get_ref());
                     self.problems.add(name.span(), message, Some("name a step after that of `from-step`".to_owned()));

@@ -138,12 +138,33 @@ pub enum CutWhen {
 pub struct PowerCut {
     /// At which operation from now on: 0 is the next one. An operation is a sector erased or a page of 256 bytes
     /// programmed. With `draw`: below which one.
-    pub operation: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<u64>,
+    /// In its place: so many per cent of the operations that an update to the image takes that the scenario offers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub percent: Option<u8>,
     /// The operation is drawn at random by the run's seed and this number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub draw: Option<u64>,
     /// Where in it.
     pub when: CutWhen,
+}
+
+/// Flash operations that select and confirm an image of the reference firmware, beside those that write it. Counted by the
+/// power sweep.
+const SELECT_AND_CONFIRM: u64 = 9;
+
+impl PowerCut {
+    /// The operation, or with a draw the one below which it is drawn, of an update to an image of `length` bytes: each
+    /// sector of 4 KiB is erased once, each page of 256 bytes programmed once.
+    #[must_use]
+    pub fn below(&self, length: u64) -> u64 {
+        let all = length.div_ceil(4096) + length.div_ceil(256) + SELECT_AND_CONFIRM;
+        match (self.operation, self.percent) {
+            (Some(operation), _) => operation,
+            (None, percent) => all * u64::from(percent.unwrap_or(100)) / 100,
+        }
+    }
 }
 
 /// What a step does.

@@ -137,6 +137,8 @@ fn window_until_a_step_needs_one_that_begins_after_it() {
     assert_eq!(only(&errors).2, Some("did you mean `second`?"));
     let errors = expect("from-step = 'second'\nuntil-step = 'first'").expect_err("the wrong way round");
     assert!(only(&errors).1.contains("begins no earlier"), "{errors:?}");
+    let errors = expect("until-step = 'first'").expect_err("nothing runs by then");
+    assert!(only(&errors).1.contains("begins no earlier"), "{errors:?}");
     let errors = expect("until-step = 'second'\nuntil-end = true").expect_err("two ends");
     assert!(only(&errors).1.contains("how long it looks"), "{errors:?}");
 }

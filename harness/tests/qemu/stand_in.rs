@@ -251,7 +251,7 @@ fn open(port: &Path) -> Result<AsyncDescriptor, String> {
     file.and_then(|file| AsyncDescriptor::new(file.into())).map_err(|e| format!("{}: {e}", port.display()))
 }
 
-/// The chip's serial line, as the console's socket sees it.
+/// The chip's serial line, as the console's pipes see it.
 async fn wire(
     line: &AsyncDescriptor,
     console: &Mutex<Sender>,

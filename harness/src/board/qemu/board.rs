@@ -15,7 +15,7 @@ use crate::board::BoardError;
 use crate::board::board::{Board, FlashWork, Heard};
 use crate::board::file_flash::FileFlash;
 
-/// An emulated chip. Its flash, its fuses and its sockets are files of a private folder, which goes with it.
+/// An emulated chip. Its flash, its fuses, its pipes and its socket are files of a private folder, which goes with it.
 #[derive(Debug)]
 pub struct QemuBoard {
     place: String,
@@ -208,8 +208,8 @@ impl Board for QemuBoard {
                 Given::Console(n) => return Ok(Heard::Bytes(n)),
                 Given::Full(waiting) => {
                     return Ok(Heard::Note(format!(
-                        "{waiting} bytes of console waited to be read, and there was room for no more: Espressif's emulator \
-                         waits then, one that does not has lost what the device said next"
+                        "{waiting} bytes of console waited to be read, and there was hardly room for more: Espressif's emulator \
+                         waits then, one that does not may have lost what the device said next"
                     )));
                 }
                 Given::Event(event) => {

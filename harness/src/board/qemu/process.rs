@@ -99,7 +99,11 @@ impl Emulator {
         match connected {
             Ok(monitor) => {
                 // It opens the console before it connects the monitor: both are made in the order of its arguments.
-                console.open_input().map_err(pipes)?;
+                if let Err(why) = console.open_input() {
+                    tracing::debug!("the console's input: {why}");
+                    // Only its end closes its side.
+                    return Err(process.died("it was started", Some(&launch)).await);
+                }
                 tracing::debug!("{} is QEMU {}", process.program, monitor.version());
                 Ok(Self { process, console, printed: Vec::new(), monitor, monitor_gone: false })
             }
@@ -304,7 +308,7 @@ impl Process {
     /// Why it ended, which it does just now.
     async fn died(&mut self, during: &'static str, launch: Option<&Launch<'_>>) -> QemuError {
         if tokio::time::timeout(PATIENCE, self.ended()).await.is_err() {
-            return self.silent("end, though it closed its sockets");
+            return self.silent("end, though it closed its console");
         }
         let status = self.reap().words();
         let program = self.program.clone();
