@@ -119,6 +119,27 @@ fn expectation_without_window_or_with_two_kinds_is_refused() {
 }
 
 #[test]
+fn power_cut_has_an_operation_or_a_part_of_the_update() {
+    let cut = |place: &str| {
+        let text = format!(
+            "summary = 'x'\ndevice-time = '1min'\n[image]\nflash = '1.5.9'\noffer = '1.6.0'\n[[step]]\nname = 'cut'\ncut-power = \
+             {{ {place} when = 'before' }}\n[[expect]]\nmarked-valid = true\nuntil-end = true\n"
+        );
+        let parsed = parse("s", "s.toml", &text, &Values::of_network("192.168.88.200", 8002))?;
+        let [model::StepAction::CutPower(cut)] = parsed.steps[0].actions.as_slice() else { panic!("one cut") };
+        Ok::<_, FileErrors>(*cut)
+    };
+    assert_eq!(cut("operation = 12,").expect("valid").below(163_888), 12);
+    // 41 sectors, 641 pages, and what selects and confirms them.
+    assert_eq!(cut("percent = 100,").expect("valid").below(163_888), 699);
+    assert_eq!(cut("percent = 50,").expect("valid").below(163_888), 349);
+    for wrong in ["", "operation = 12, percent = 50,", "percent = 0,", "percent = 101,"] {
+        let errors = cut(wrong).expect_err(wrong);
+        assert!(only(&errors).2.is_some_and(|help| help.contains("percent = 50")), "{errors:?}");
+    }
+}
+
+#[test]
 fn window_until_a_step_needs_one_that_begins_after_it() {
     let expect = |window: &str| {
         let step =
