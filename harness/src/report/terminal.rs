@@ -173,7 +173,9 @@ mod tests {
             past: None,
         };
         let text = table(&report);
-        [BOLD, RESET, "\u{1b}[32m", "\u{1b}[31m", "\u{1b}[33m"].iter().fold(text, |text, code| text.replace(code, ""))
+        [BOLD, RESET, "\u{1b}[2m", "\u{1b}[32m", "\u{1b}[31m", "\u{1b}[33m"]
+            .iter()
+            .fold(text, |text, code| text.replace(code, ""))
     }
 
     #[test]
