@@ -289,14 +289,10 @@ impl Rig for BoardRig<'_> {
                 vec![Action::Reset]
             }
             StepAction::CutPower(cut) => {
-                let offered = match (cut.operation, &self.scenario.image.offer) {
-                    (Some(_), _) => 0,
-                    (None, Some(offer)) => self.images.served(offer, self.scenario).map_err(Self::error)?.bytes.len(),
-                    (None, None) => {
-                        let words =
-                            "`cut-power` has a percentage, and the scenario offers no image: give it `operation`";
-                        return Err(RigError(words.to_owned()));
-                    }
+                let offered = match &self.scenario.image.offer {
+                    Some(offer) => self.images.served(offer, self.scenario).map_err(Self::error)?.bytes.len(),
+                    // A percentage is refused then.
+                    None => 0,
                 };
                 let below = cut.below(u64::try_from(offered).unwrap_or(u64::MAX));
                 let operation = match cut.draw {

@@ -30,7 +30,8 @@ impl Checker<'_, '_> {
         let provision = self.templates(raw.provision);
         let faults = self.faults(raw.faults);
         let names: Vec<String> = raw.step.iter().map(|s| s.get_ref().name.clone()).collect();
-        let steps: Vec<Option<Step>> = raw.step.into_iter().map(|step| self.step(step)).collect();
+        let steps: Vec<Option<Step>> =
+            raw.step.into_iter().map(|step| self.step(step, raw.image.offer.is_some())).collect();
         let expectations: Vec<Option<Expectation>> =
             raw.expect.into_iter().map(|e| self.expectation(e, &names)).collect();
         if expectations.is_empty() {
@@ -110,7 +111,7 @@ impl Checker<'_, '_> {
             .collect()
     }
 
-    fn step(&mut self, raw: Spanned<RawStep>) -> Option<Step> {
+    fn step(&mut self, raw: Spanned<RawStep>, offers: bool) -> Option<Step> {
         let span = raw.span();
         let raw = raw.into_inner();
         let mut actions = Vec::new();
@@ -122,7 +123,11 @@ impl Checker<'_, '_> {
         }
         if let Some(cut) = raw.cut_power {
             let wrong = match (cut.operation, cut.percent) {
-                (Some(_), None) | (None, Some(1..=100)) => None,
+                (Some(_), None) => None,
+                (None, Some(1..=100)) if offers => None,
+                (None, Some(1..=100)) => {
+                    Some("`percent` is of the update to the offered image, and `[image]` has no `offer`".to_owned())
+                }
                 (None, Some(percent)) => Some(format!("{percent} per cent of an update is no place to cut power at")),
                 _ => Some("`cut-power` has either `operation` or `percent`".to_owned()),
             };

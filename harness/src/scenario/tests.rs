@@ -120,15 +120,19 @@ fn expectation_without_window_or_with_two_kinds_is_refused() {
 
 #[test]
 fn power_cut_has_an_operation_or_a_part_of_the_update() {
-    let cut = |place: &str| {
+    let cut_of = |offer: &str, place: &str| {
         let text = format!(
-            "summary = 'x'\ndevice-time = '1min'\n[image]\nflash = '1.5.9'\noffer = '1.6.0'\n[[step]]\nname = 'cut'\ncut-power = \
-             {{ {place} when = 'before' }}\n[[expect]]\nmarked-valid = true\nuntil-end = true\n"
+            "summary = 'x'\ndevice-time = '1min'\n[image]\nflash = '1.5.9'\n{offer}[[step]]\nname = 'cut'\ncut-power = {{ {place} \
+             when = 'before' }}\n[[expect]]\nmarked-valid = true\nuntil-end = true\n"
         );
         let parsed = parse("s", "s.toml", &text, &Values::of_network("192.168.88.200", 8002))?;
         let [model::StepAction::CutPower(cut)] = parsed.steps[0].actions.as_slice() else { panic!("one cut") };
         Ok::<_, FileErrors>(*cut)
     };
+    let cut = |place: &str| cut_of("offer = '1.6.0'\n", place);
+    let errors = cut_of("", "percent = 50,").expect_err("of nothing");
+    assert!(only(&errors).1.contains("`[image]` has no `offer`"), "{errors:?}");
+    assert_eq!(cut_of("", "operation = 3,").expect("needs no image").below(0), 3);
     assert_eq!(cut("operation = 12,").expect("valid").below(163_888), 12);
     // 41 sectors, 641 pages, and what selects and confirms them.
     assert_eq!(cut("percent = 100,").expect("valid").below(163_888), 699);

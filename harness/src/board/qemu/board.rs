@@ -204,14 +204,8 @@ impl Board for QemuBoard {
         }
         let Some(emulator) = &mut self.emulator else { return std::future::pending().await };
         loop {
-            match emulator.next(buffer).await {
+            match emulator.next(buffer).await? {
                 Given::Console(n) => return Ok(Heard::Bytes(n)),
-                Given::Full(waiting) => {
-                    return Ok(Heard::Note(format!(
-                        "{waiting} bytes of console waited to be read, and there was hardly room for more: Espressif's emulator \
-                         waits then, one that does not may have lost what the device said next"
-                    )));
-                }
                 Given::Event(event) => {
                     if let Some(words) = worth_telling(&event) {
                         return Ok(Heard::Note(words));

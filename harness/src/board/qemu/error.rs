@@ -67,6 +67,17 @@ pub enum QemuError {
         /// Its last words on stderr, with what leads up to them.
         said: String,
     },
+    /// More of its console waited than it may have had room for.
+    #[error(
+        "{waiting} bytes of the console of the emulator `{program}` waited to be read, and there was hardly room for more: \
+         what the device said next may be lost, and the run cannot be judged; is the machine overloaded?"
+    )]
+    ConsoleFull {
+        /// The program.
+        program: String,
+        /// Bytes.
+        waiting: u64,
+    },
     /// What it said on its control socket is not QMP.
     #[error("the emulator `{program}` does not speak QMP on its control socket: {why}; is it QEMU?")]
     NoQmp {

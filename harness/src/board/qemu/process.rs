@@ -50,8 +50,6 @@ pub struct Launch<'a> {
 pub enum Given {
     /// So many bytes of the buffer.
     Console(usize),
-    /// The console's pipe holds so many bytes and has room for no more.
-    Full(u64),
     /// Something happened in the emulator.
     Event(QmpEvent),
     /// The console is closed: the emulator is at its end.
@@ -140,23 +138,29 @@ impl Emulator {
     }
 
     /// Waits for the console or an event. Safe to drop: nothing is lost.
-    pub async fn next(&mut self, buffer: &mut [u8]) -> Given {
+    ///
+    /// # Errors
+    ///
+    /// The console's pipe is full: an emulator that does not wait for room may have lost what came next.
+    pub async fn next(&mut self, buffer: &mut [u8]) -> Result<Given, QemuError> {
         if !self.printed.is_empty() {
             let n = self.printed.len().min(buffer.len());
             buffer[..n].copy_from_slice(&self.printed[..n]);
             self.printed.drain(..n);
-            return Given::Console(n);
+            return Ok(Given::Console(n));
         }
         loop {
             tokio::select! {
                 biased;
                 heard = self.console.next(buffer) => return match heard {
-                    Ok(Heard::Bytes(0)) | Err(_) => Given::End,
-                    Ok(Heard::Bytes(n)) => Given::Console(n),
-                    Ok(Heard::Full(waiting)) => Given::Full(waiting),
+                    Ok(Heard::Bytes(0)) | Err(_) => Ok(Given::End),
+                    Ok(Heard::Bytes(n)) => Ok(Given::Console(n)),
+                    Ok(Heard::Full(waiting)) => {
+                        Err(QemuError::ConsoleFull { program: self.process.program.clone(), waiting })
+                    }
                 },
                 event = self.monitor.event(), if !self.monitor_gone => match event {
-                    Ok(event) => return Given::Event(event),
+                    Ok(event) => return Ok(Given::Event(event)),
                     // The console may still hold what was printed last.
                     Err(_) => self.monitor_gone = true,
                 },
